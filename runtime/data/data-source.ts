@@ -1,0 +1,100 @@
+// A data source: a named stream of records and its fields.
+
+import { type Annotations, type Field, type Location } from './field.js';
+import { type Kind } from './kind.js';
+
+/** `single`: each record is an event. `array`: a batch is one snapshot of many records. */
+export type DataSourceType = 'single' | 'array';
+
+export interface FieldSpec {
+  readonly fullName: string;
+  readonly kind: Kind;
+  readonly location: Location;
+  readonly length?: number;
+  readonly tags?: readonly string[];
+  readonly annotations?: Annotations;
+  /** Default: behind all fields there are. */
+  readonly order?: number;
+  readonly hidden?: boolean;
+}
+
+/** Distance between the orders of two neighbouring fields, so that others can be put between them. */
+export const ORDER_STEP = 100;
+
+export class DataSource {
+  readonly name: string;
+  readonly type: DataSourceType;
+  readonly fields: Field[] = [];
+  annotations: Annotations;
+  /** Size in bytes of the fixed part of a record. */
+  readonly recordSize: number;
+  private columns = 0;
+  private readonly byName = new Map<string, Field>();
+
+  constructor(name: string, type: DataSourceType, recordSize: number, annotations: Annotations = {}) {
+    this.name = name;
+    this.type = type;
+    this.recordSize = recordSize;
+    this.annotations = annotations;
+  }
+
+  /** Adds a field. Throws when the data source has one of that name. */
+  addField(spec: FieldSpec): Field {
+    if (this.byName.has(spec.fullName)) {
+      throw new Error(`data source ${this.name} has two fields named ${spec.fullName}`);
+    }
+    const field: Field = {
+      index: this.fields.length,
+      name: spec.fullName.slice(spec.fullName.lastIndexOf('.') + 1),
+      fullName: spec.fullName,
+      kind: spec.kind,
+      length: spec.length ?? 1,
+      location: spec.location,
+      tags: spec.tags ?? [],
+      annotations: spec.annotations ?? {},
+      order: spec.order ?? this.fields.length * ORDER_STEP,
+      hidden: spec.hidden ?? false,
+    };
+    this.fields.push(field);
+    this.byName.set(field.fullName, field);
+    return field;
+  }
+
+  /** Adds a field that an operator fills per batch, in `batch.columns[column]`. */
+  addColumn(spec: Omit<FieldSpec, 'location'>): { field: Field; column: number } {
+    const column = this.columns++;
+    return { field: this.addField({ ...spec, location: { in: 'column', column } }), column };
+  }
+
+  /** Replaces a field by one of the same name and place; what reads the name reads the new one. */
+  replaceField(old: Field, spec: Omit<FieldSpec, 'fullName'>): Field {
+    const field: Field = {
+      ...old,
+      kind: spec.kind,
+      length: spec.length ?? 1,
+      location: spec.location,
+      annotations: spec.annotations ?? old.annotations,
+    };
+    this.fields[old.index] = field;
+    this.byName.set(field.fullName, field);
+    return field;
+  }
+
+  /** A new column number, for a field made by `replaceField`. */
+  newColumn(): number {
+    return this.columns++;
+  }
+
+  /** A field by its full name: exact, else regardless of case. */
+  field(fullName: string): Field | undefined {
+    const exact = this.byName.get(fullName);
+    if (exact !== undefined) return exact;
+    const folded = fullName.toLowerCase();
+    return this.fields.find((field) => field.fullName.toLowerCase() === folded);
+  }
+
+  /** Fields that hold values, in output order. */
+  valueFields(): Field[] {
+    return this.fields.filter((field) => field.kind !== 'none').sort((a, b) => a.order - b.order);
+  }
+}

@@ -1,0 +1,138 @@
+// A field: one named value of every record of a data source, and where to find it.
+
+import { type Batch, type Span } from './batch.js';
+import { type Kind, isFixed } from './kind.js';
+
+/** Finds the field's value of record `row`; false when the value is undefined. Must not allocate. */
+export type Locator = (batch: Batch, row: number, span: Span) => boolean;
+
+/** Where a field's value stands. */
+export type Location =
+  /** In the record, at a fixed place. */
+  | { readonly in: 'record'; readonly offset: number; readonly size: number }
+  /** Behind the record's struct: at `offset` stand u32 offset (from the record's start) and u32 size. */
+  | { readonly in: 'tail'; readonly offset: number }
+  /** In a column that an operator adds to each batch. */
+  | { readonly in: 'column'; readonly column: number }
+  /** Computed from other fields when an output or a filter asks. */
+  | { readonly in: 'derived'; readonly locate: Locator }
+  /** A struct: its children hold the values. */
+  | { readonly in: 'nowhere' };
+
+export type Annotations = Readonly<Record<string, string>>;
+
+export interface Field {
+  /** Place in `DataSource.fields`. */
+  readonly index: number;
+  /** Last part of the full name: `comm`. */
+  readonly name: string;
+  /** Dotted name: `proc.comm`. */
+  readonly fullName: string;
+  readonly kind: Kind;
+  /** Number of values; 1 unless the field is a fixed array of numbers. */
+  readonly length: number;
+  readonly location: Location;
+  readonly tags: readonly string[];
+  annotations: Annotations;
+  /** Smaller comes first in outputs. */
+  order: number;
+  /** Not shown in columns unless asked for. */
+  hidden: boolean;
+}
+
+/** Annotation: the raw value that means "undefined"; a decimal number. */
+export const UNDEFINED_VALUE = 'value.undefined';
+
+/** Compiles the way to a field's value. */
+export function locatorOf(field: Field): Locator {
+  const location = field.location;
+  switch (location.in) {
+    case 'record':
+      return recordLocator(field, location.offset, location.size);
+    case 'tail':
+      return tailLocator(location.offset);
+    case 'column': {
+      const column = location.column;
+      return (batch, row, span) => batch.columns[column]?.locate(row, span) ?? false;
+    }
+    case 'derived':
+      return location.locate;
+    case 'nowhere':
+      return () => false;
+  }
+}
+
+function recordLocator(field: Field, offset: number, size: number): Locator {
+  const plain: Locator = (batch, row, span) => {
+    const start = batch.offsets[row]! + offset;
+    span.set(batch.bytes, batch.view, start, start + size);
+    return true;
+  };
+  if (field.kind === 'cstring') {
+    return (batch, row, span) => {
+      const start = batch.offsets[row]! + offset;
+      let end = start;
+      const limit = start + size;
+      while (end < limit && batch.bytes[end] !== 0) end++;
+      span.set(batch.bytes, batch.view, start, end);
+      return true;
+    };
+  }
+  const marker = field.annotations[UNDEFINED_VALUE];
+  if (marker === undefined || !isFixed(field.kind)) return plain;
+  const undefinedBytes = encodeUnsigned(marker, size);
+  return (batch, row, span) => {
+    plain(batch, row, span);
+    for (let i = 0; i < size; i++) if (span.bytes[span.start + i] !== undefinedBytes[i]) return true;
+    return false;
+  };
+}
+
+function encodeUnsigned(decimal: string, size: number): Uint8Array {
+  const bytes = new Uint8Array(size);
+  let rest = BigInt(decimal);
+  for (let i = 0; i < size; i++, rest >>= 8n) bytes[i] = Number(rest & 0xffn);
+  return bytes;
+}
+
+/** What the kernel side wrote is not trusted: a tail outside its record is undefined. */
+function tailLocator(offset: number): Locator {
+  return (batch, row, span) => {
+    const record = batch.offsets[row]!;
+    const start = batch.view.getUint32(record + offset, true);
+    const size = batch.view.getUint32(record + offset + 4, true);
+    if (record + start + size > batch.offsets[row + 1]!) return false;
+    span.set(batch.bytes, batch.view, record + start, record + start + size);
+    return true;
+  };
+}
+
+/** The value as a double; NaN for kinds that are not numbers. */
+export type NumberReader = (span: Span) => number;
+
+const NUMBER_READERS: Partial<Record<Kind, NumberReader>> = {
+  bool: (s) => (s.bytes[s.start] === 0 ? 0 : 1),
+  int8: (s) => s.view.getInt8(s.start),
+  int16: (s) => s.view.getInt16(s.start, true),
+  int32: (s) => s.view.getInt32(s.start, true),
+  int64: (s) => s.view.getUint32(s.start, true) + s.view.getInt32(s.start + 4, true) * 0x1_0000_0000,
+  uint8: (s) => s.view.getUint8(s.start),
+  uint16: (s) => s.view.getUint16(s.start, true),
+  uint32: (s) => s.view.getUint32(s.start, true),
+  uint64: (s) => s.view.getUint32(s.start, true) + s.view.getUint32(s.start + 4, true) * 0x1_0000_0000,
+  float32: (s) => s.view.getFloat32(s.start, true),
+  float64: (s) => s.view.getFloat64(s.start, true),
+};
+
+/** Reads a located value as a double; exact for all kinds but 64-bit integers beyond 2^53. */
+export function numberReaderOf(kind: Kind): NumberReader {
+  return NUMBER_READERS[kind] ?? (() => NaN);
+}
+
+/** Reads a located integer of any size exactly; for comparisons and output beyond 2^53. Allocates. */
+export function bigintReaderOf(kind: Kind): (span: Span) => bigint {
+  if (kind === 'uint64') return (s) => s.view.getBigUint64(s.start, true);
+  if (kind === 'int64') return (s) => s.view.getBigInt64(s.start, true);
+  const read = numberReaderOf(kind);
+  return (s) => BigInt(read(s));
+}
