@@ -1,0 +1,45 @@
+/** Every error of the oci room that a caller may branch on; each message is one sentence for the user. */
+
+/** The common base, so that a caller can tell a failure of this room from a bug. */
+export class OciError extends Error {
+  constructor(message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.name = new.target.name;
+  }
+}
+
+/** The text is not an image reference. */
+export class InvalidReferenceError extends OciError {}
+
+/** There is no such image, tag, blob or file. */
+export class NotFoundError extends OciError {}
+
+/** The content is there but is not a well-formed image, or not a gadget, or exceeds a limit. */
+export class InvalidImageError extends OciError {}
+
+/** Bytes do not have the digest or the size their descriptor promises. */
+export class DigestMismatchError extends OciError {}
+
+/** The registry wants (other) credentials. */
+export class UnauthorizedError extends OciError {}
+
+/** The registry could not be reached: name resolution, connection, time-out. */
+export class UnreachableError extends OciError {}
+
+/** The registry was reached, but its TLS certificate or protocol was not accepted. */
+export class TlsError extends UnreachableError {}
+
+/** The registry answered with something other than what was asked for. */
+export class RegistryError extends OciError {}
+
+/** A credentials file exists but cannot be used. */
+export class AuthFileError extends OciError {}
+
+/** The local store cannot be read, written or locked. */
+export class StoreError extends OciError {}
+
+/** The `code` of a Node.js error (`ENOENT`, …) or `undefined`. */
+export function errorCode(error: unknown): string | undefined {
+  const code = (error as { code?: unknown } | undefined)?.code;
+  return typeof code === 'string' ? code : undefined;
+}

@@ -1,0 +1,240 @@
+/**
+ * An OCI image layout directory: the local store, the built-in gadgets, and any `./directory` a user names.
+ *
+ * Format: OCI image spec v1.1, `image-layout.md`. As in the peer's store, the annotation
+ * `org.opencontainers.image.ref.name` in `index.json` holds the image's full reference, and unfinished files
+ * are in `ingest/`.
+ */
+import { constants } from 'node:fs';
+import { mkdir, open, readFile, stat } from 'node:fs/promises';
+import { homedir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { ANNOTATION, MAX_MANIFEST_BYTES, MEDIA_TYPE, parseIndex } from './descriptor.js';
+import type { Descriptor, Index } from './descriptor.js';
+import { InvalidImageError, NotFoundError, OciError, StoreError, errorCode } from './errors.js';
+import { withLock, writeAtomically } from './files.js';
+import { verified } from './target.js';
+import type { Target } from './target.js';
+
+const LAYOUT_VERSION = '1.0.0';
+/** How often an `index.json` that a program without our lock keeps changing is tried again. */
+const UPDATE_ATTEMPTS = 20;
+const UPDATE_PAUSE_MS = 50;
+
+/** One image of a layout, as `index.json` has it. */
+export interface ImageEntry {
+  /** The name it is stored under, normally a full reference; `undefined` if it has none. */
+  reference: string | undefined;
+  digest: string;
+  descriptor: Descriptor;
+}
+
+/** Where images are kept unless the user says otherwise. */
+export function defaultStorePath(uid: number = process.getuid?.() ?? 0, home: string = homedir()): string {
+  return uid === 0 ? '/var/lib/ig/oci-store' : join(home, '.ig', 'oci-store');
+}
+
+/** Finds an image in `entries` by its exact name or, for `…@sha256:…`, by its digest whatever its name. */
+export function findImage(entries: readonly ImageEntry[], name: string): Descriptor | undefined {
+  const digest = name.slice(name.indexOf('@') + 1);
+  const entry =
+    entries.find((candidate) => candidate.reference === name) ??
+    entries.find((candidate) => candidate.digest === digest);
+  return entry?.descriptor;
+}
+
+/** What `index.json` says, as a list of images. */
+export function entriesOf(index: Index): ImageEntry[] {
+  return index.manifests.map((descriptor) => ({
+    reference: descriptor.annotations?.[ANNOTATION.refName],
+    digest: descriptor.digest,
+    descriptor,
+  }));
+}
+
+/** Checks the `oci-layout` file's content. @throws InvalidImageError */
+export function checkLayoutVersion(bytes: Uint8Array, what: string): void {
+  let version: unknown;
+  try {
+    version = (JSON.parse(Buffer.from(bytes).toString('utf8')) as { imageLayoutVersion?: unknown } | null)
+      ?.imageLayoutVersion;
+  } catch (cause) {
+    throw new InvalidImageError(`${what} is not JSON`, { cause });
+  }
+  if (version !== LAYOUT_VERSION) {
+    throw new InvalidImageError(`${what} does not have imageLayoutVersion ${LAYOUT_VERSION}`);
+  }
+}
+
+/** The path of a blob inside a layout. */
+export function blobPath(digest: string): string {
+  return `blobs/${digest.replace(':', '/')}`;
+}
+
+/** A layout directory; it is created by the first `push` or `tag`, and a missing one has no images. */
+export class Layout implements Target {
+  readonly root: string;
+
+  constructor(root: string) {
+    this.root = root;
+  }
+
+  /**
+   * The images, in the order of `index.json`.
+   * @throws InvalidImageError if the directory exists but is not a layout
+   */
+  async list(): Promise<ImageEntry[]> {
+    const marker = join(this.root, 'oci-layout');
+    const bytes = await this.#readSmall(marker);
+    if (bytes === undefined) {
+      if ((await stat(this.root).catch(() => undefined)) === undefined) return [];
+      throw new InvalidImageError(`${this.root} is not an OCI image layout: it has no oci-layout file`);
+    }
+    checkLayoutVersion(bytes, marker);
+    return entriesOf(await this.#readIndex());
+  }
+
+  async resolve(name: string): Promise<Descriptor> {
+    const found = findImage(await this.list(), name);
+    if (found === undefined) throw new NotFoundError(`there is no image ${name} in ${this.root}`);
+    return found;
+  }
+
+  async fetch(descriptor: Descriptor): Promise<AsyncIterable<Uint8Array>> {
+    const path = this.#blobPath(descriptor);
+    try {
+      // O_NONBLOCK: opening must not hang should something have put a FIFO there.
+      const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
+      return verified(
+        descriptor,
+        file.createReadStream(),
+        path,
+        `; remove that file and pull the image again`,
+      );
+    } catch (error) {
+      if (errorCode(error) !== 'ENOENT') throw this.#failure('read', error);
+      throw new NotFoundError(
+        `${descriptor.digest} is missing from the layout ${this.root}: there is no file ${path}; pull the image again`,
+        { cause: error },
+      );
+    }
+  }
+
+  async has(descriptor: Descriptor): Promise<boolean> {
+    const found = await stat(this.#blobPath(descriptor)).catch(() => undefined);
+    return found !== undefined && found.isFile() && found.size === descriptor.size;
+  }
+
+  async push(
+    descriptor: Descriptor,
+    content: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
+  ): Promise<void> {
+    try {
+      await this.#create();
+      const bytes = verified(descriptor, content, `the content of ${descriptor.digest}`);
+      await writeAtomically(this.#blobPath(descriptor), bytes, this.#ingestPath());
+    } catch (error) {
+      throw this.#failure('write to', error);
+    }
+  }
+
+  async tag(descriptor: Descriptor, name: string): Promise<void> {
+    const { annotations, ...plain } = descriptor;
+    const named = { ...plain, annotations: { ...annotations, [ANNOTATION.refName]: name } };
+    await this.#updateIndex((manifests) => [
+      ...manifests.filter((entry) => entry.annotations?.[ANNOTATION.refName] !== name),
+      named,
+    ]);
+  }
+
+  #blobPath(descriptor: Descriptor): string {
+    return join(this.root, blobPath(descriptor.digest));
+  }
+
+  #indexPath(): string {
+    return join(this.root, 'index.json');
+  }
+
+  #ingestPath(): string {
+    return join(this.root, 'ingest');
+  }
+
+  async #create(): Promise<void> {
+    await mkdir(join(this.root, 'blobs', 'sha256'), { recursive: true });
+    await mkdir(this.#ingestPath(), { recursive: true });
+    const marker = join(this.root, 'oci-layout');
+    if ((await stat(marker).catch(() => undefined)) !== undefined) return;
+    const content = Buffer.from(JSON.stringify({ imageLayoutVersion: LAYOUT_VERSION }));
+    await writeAtomically(marker, [content], this.#ingestPath());
+  }
+
+  async #readIndex(): Promise<Index> {
+    const bytes = await this.#readSmall(this.#indexPath());
+    if (bytes !== undefined) return parseIndex(bytes, this.#indexPath());
+    return { schemaVersion: 2, mediaType: MEDIA_TYPE.index, manifests: [] };
+  }
+
+  /** A small file's bytes, or `undefined` if there is no such file. */
+  async #readSmall(path: string): Promise<Uint8Array | undefined> {
+    try {
+      const { size } = await stat(path);
+      if (size > MAX_MANIFEST_BYTES) {
+        throw new InvalidImageError(`${path} is larger than ${MAX_MANIFEST_BYTES} bytes`);
+      }
+      return await readFile(path);
+    } catch (error) {
+      if (errorCode(error) === 'ENOENT') return undefined;
+      throw this.#failure('read', error);
+    }
+  }
+
+  /**
+   * Our own processes take turns by the lock file. Other programs do not know it (the peer uses flock, which
+   * Node.js does not have), so a change between reading and renaming is noticed and the update repeated.
+   */
+  async #updateIndex(change: (manifests: Descriptor[]) => Descriptor[]): Promise<void> {
+    try {
+      await this.#create();
+      await withLock(join(this.root, 'index.json.ig-lock'), async () => {
+        for (let attempt = 0; attempt < UPDATE_ATTEMPTS; attempt++) {
+          if (await this.#tryUpdateIndex(change)) return;
+          await sleep(UPDATE_PAUSE_MS);
+        }
+        throw new StoreError(`${this.#indexPath()} could not be updated: another program keeps changing it`);
+      });
+    } catch (error) {
+      throw this.#failure('write to', error);
+    }
+  }
+
+  async #tryUpdateIndex(change: (manifests: Descriptor[]) => Descriptor[]): Promise<boolean> {
+    const before = await this.#indexStamp();
+    const index = await this.#readIndex();
+    const content = Buffer.from(JSON.stringify({ ...index, manifests: change(index.manifests) }));
+    try {
+      await writeAtomically(this.#indexPath(), [content], this.#ingestPath(), async () => {
+        if ((await this.#indexStamp()) !== before) throw new IndexChanged();
+      });
+      return true;
+    } catch (error) {
+      if (error instanceof IndexChanged) return false;
+      throw error;
+    }
+  }
+
+  async #indexStamp(): Promise<string> {
+    const found = await stat(this.#indexPath(), { bigint: true }).catch(() => undefined);
+    return found === undefined ? 'none' : `${found.ino}:${found.mtimeNs}:${found.size}`;
+  }
+
+  #failure(action: string, error: unknown): Error {
+    const code = errorCode(error);
+    if (error instanceof OciError || code === undefined) return error as Error;
+    return new StoreError(`cannot ${action} the image layout ${this.root} (${(error as Error).message})`, {
+      cause: error,
+    });
+  }
+}
+
+class IndexChanged extends Error {}

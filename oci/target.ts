@@ -1,0 +1,88 @@
+/** The one interface that a layout directory, an archive and a registry share, and verified reading from it. */
+import { createHash } from 'node:crypto';
+import type { Descriptor } from './descriptor.js';
+import { DigestMismatchError, InvalidImageError } from './errors.js';
+
+/** Something images can be read from. */
+export interface Source {
+  /**
+   * Finds an image by its full reference (or, where images have other names, by that name).
+   * @throws NotFoundError
+   */
+  resolve(name: string): Promise<Descriptor>;
+  /**
+   * The content a descriptor points at. Reading to the end throws DigestMismatchError unless digest and size
+   * are as promised, so bytes count only once the end was reached.
+   * @throws NotFoundError
+   */
+  fetch(descriptor: Descriptor): Promise<AsyncIterable<Uint8Array>>;
+}
+
+/** Something images can be written to as well. */
+export interface Target extends Source {
+  /** Whether content of this digest and size is there already; its bytes are checked when it is read. */
+  has(descriptor: Descriptor): Promise<boolean>;
+  /**
+   * Stores content; nothing becomes visible unless digest and size are as the descriptor promises.
+   * @throws DigestMismatchError
+   */
+  push(descriptor: Descriptor, content: AsyncIterable<Uint8Array> | Iterable<Uint8Array>): Promise<void>;
+  /** Gives the image a name, taking the name from any other image that has it. */
+  tag(descriptor: Descriptor, name: string): Promise<void>;
+}
+
+/**
+ * Passes `content` through and throws at its end, or as soon as it is too long, if it is not what `descriptor`
+ * promises.
+ * @param where names the file or URL in errors
+ * @param hint what the user can do about it
+ * @throws DigestMismatchError
+ */
+export async function* verified(
+  descriptor: Descriptor,
+  content: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
+  where: string,
+  hint = '',
+): AsyncGenerator<Uint8Array, void, undefined> {
+  const hash = createHash('sha256');
+  let sizeBytes = 0;
+  for await (const chunk of content) {
+    sizeBytes += chunk.length;
+    if (sizeBytes > descriptor.size) break;
+    hash.update(chunk);
+    yield chunk;
+  }
+  if (sizeBytes !== descriptor.size) {
+    const found = sizeBytes > descriptor.size ? 'longer than' : `${sizeBytes} bytes instead of`;
+    throw new DigestMismatchError(
+      `${where} is corrupt: ${descriptor.digest} is ${found} ${descriptor.size} bytes${hint}`,
+    );
+  }
+  const digest = `sha256:${hash.digest('hex')}`;
+  if (digest !== descriptor.digest) {
+    throw new DigestMismatchError(
+      `${where} is corrupt: its digest is ${digest} instead of ${descriptor.digest}${hint}`,
+    );
+  }
+}
+
+/**
+ * All of the content, verified.
+ * @param what names the content in errors
+ * @throws InvalidImageError when it is larger than `maxBytes`
+ */
+export async function fetchBytes(
+  source: Source,
+  descriptor: Descriptor,
+  maxBytes: number,
+  what: string,
+): Promise<Uint8Array> {
+  if (descriptor.size > maxBytes) {
+    throw new InvalidImageError(
+      `${what} (${descriptor.digest}) has ${descriptor.size} bytes, more than the limit of ${maxBytes}`,
+    );
+  }
+  const chunks: Uint8Array[] = [];
+  for await (const chunk of await source.fetch(descriptor)) chunks.push(chunk);
+  return Buffer.concat(chunks);
+}
