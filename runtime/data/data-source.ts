@@ -30,8 +30,17 @@ export class DataSource {
   readonly recordSize: number;
   private columns = 0;
   private readonly byName = new Map<string, Field>();
+  private readonly fieldAnnotations: Readonly<Record<string, Annotations>>;
 
-  constructor(name: string, type: DataSourceType, recordSize: number, annotations: Annotations = {}) {
+  /** `fieldAnnotations`: by lower-cased full name; they go before those that `addField` is given. */
+  constructor(
+    name: string,
+    type: DataSourceType,
+    recordSize: number,
+    annotations: Annotations = {},
+    fieldAnnotations: Readonly<Record<string, Annotations>> = {},
+  ) {
+    this.fieldAnnotations = fieldAnnotations;
     this.name = name;
     this.type = type;
     this.recordSize = recordSize;
@@ -43,6 +52,8 @@ export class DataSource {
     if (this.byName.has(spec.fullName)) {
       throw new Error(`data source ${this.name} has two fields named ${spec.fullName}`);
     }
+    const annotations = { ...spec.annotations, ...this.fieldAnnotations[spec.fullName.toLowerCase()] };
+    const hidden = annotations['columns.hidden'];
     const field: Field = {
       index: this.fields.length,
       name: spec.fullName.slice(spec.fullName.lastIndexOf('.') + 1),
@@ -51,9 +62,9 @@ export class DataSource {
       length: spec.length ?? 1,
       location: spec.location,
       tags: spec.tags ?? [],
-      annotations: spec.annotations ?? {},
+      annotations,
       order: spec.order ?? this.fields.length * ORDER_STEP,
-      hidden: spec.hidden ?? false,
+      hidden: hidden === undefined ? (spec.hidden ?? false) : hidden === 'true',
     };
     this.fields.push(field);
     this.byName.set(field.fullName, field);

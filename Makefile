@@ -1,0 +1,94 @@
+# make run     set everything up, then watch every process this machine starts (ARGS="trace exec -c name" for more)
+# make test    set everything up, then lint, type check and run all tests
+# Others: build, install (PREFIX=/usr/local), bench, lint, format, clean.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := build
+.DELETE_ON_ERROR:
+.PHONY: build run test bench lint format install clean test-deps
+
+PREFIX ?= /usr/local
+ARGS ?= run trace_exec --host
+AS_ROOT := $(if $(filter 0,$(shell id -u)),,sudo)
+NODE := $(shell command -v node)
+IG := $(NODE) dist/runtime/cli/ig.js
+
+TS := $(shell find runtime bpf wasm/host oci gadgets -name '*.ts' -not -name '*.test.ts' -not -path '*/wasm/*.ts' -o -path 'wasm/host/*.ts' -not -name '*.test.ts')
+GADGETS := $(shell find gadgets -type f -not -name '*.test.ts' -not -name '*.md')
+HEADERS := $(shell find bpf/include -name '*.h')
+SDK := $(shell find wasm/sdk wasm/wit -type f -not -name '*.test.*' -not -name '*.md')
+
+# The newest clang there is, from 16 on; only asked when something has to be compiled.
+CLANG = $(shell for c in clang clang-22 clang-21 clang-20 clang-19 clang-18 clang-17 clang-16; do \
+	command -v $$c >/dev/null && [ "$$($$c -dumpversion | cut -d. -f1)" -ge 16 ] && echo $$c && break; done)
+
+build: dist/gadgets/index.json dist/runtime/containers/tracker.bpf.o dist/bpf/addon/ig_bpf.node dist/.assets
+
+run: build
+	@$(AS_ROOT) $(IG) $(ARGS)
+
+build/.deps: bpf/install-deps.sh
+	bpf/install-deps.sh build
+	@mkdir -p build && touch $@
+
+node_modules/.package-lock.json: package.json package-lock.json
+	npm ci --no-fund --no-audit --loglevel=error
+	@touch $@
+
+dist/.tsc: $(TS) tsconfig.json tsconfig.build.json node_modules/.package-lock.json
+	node_modules/.bin/tsc -p tsconfig.build.json
+	@chmod +x dist/runtime/cli/ig.js && touch $@
+
+# Files that run-time code reads beside itself.
+dist/.assets: runtime/gadget/gadget.schema.json package.json dist/.tsc
+	@mkdir -p dist/runtime/gadget
+	cp runtime/gadget/gadget.schema.json dist/runtime/gadget/
+	cp package.json dist/
+	@touch $@
+
+dist/bpf/addon/ig_bpf.node: $(wildcard bpf/addon/*) build/.deps node_modules/.package-lock.json
+	$(MAKE) -C bpf/addon
+
+dist/runtime/containers/tracker.bpf.o: runtime/containers/tracker.bpf.c $(HEADERS) build/.deps
+	@mkdir -p $(@D)
+	$(CLANG) -O2 -g -Wall -Werror -target bpf -mcpu=v3 -I bpf/include -c $< -o $@
+
+dist/gadgets/index.json: $(GADGETS) $(HEADERS) $(SDK) dist/.tsc dist/.assets dist/bpf/addon/ig_bpf.node
+	CLANG=$(CLANG) node dist/gadgets/build.js
+	@touch $@
+
+# What `make test` needs beyond the build.
+build/.test-deps: bpf/install-deps.sh
+	bpf/install-deps.sh test
+	@mkdir -p build && touch $@
+
+lint: node_modules/.package-lock.json build/.test-deps
+	node_modules/.bin/tsc -p tsconfig.json --noEmit
+	node_modules/.bin/eslint .
+	node_modules/.bin/prettier --check --log-level warn .
+	clang-format-16 --dry-run --Werror $$(git ls-files '*.c' '*.cc' '*.h')
+
+format: node_modules/.package-lock.json
+	node_modules/.bin/prettier --write --log-level warn .
+	clang-format-16 -i $$(git ls-files '*.c' '*.cc' '*.h')
+
+test: build lint
+	$(AS_ROOT) env PATH="$$PATH" node_modules/.bin/vitest run --config test/vitest.config.ts $(TESTS)
+
+bench: build
+	bpf/install-deps.sh bench
+	$(AS_ROOT) env PATH="$$PATH" node test/bench/bench.js $(if $(COMPARE),--compare $(COMPARE)) $(BENCH_ARGS)
+
+# A self-contained tree: libbpf and libelf lie beside the addon, node_modules holds only what runs.
+install: build
+	$(MAKE) -C bpf/addon bundle
+	rm -rf $(DESTDIR)$(PREFIX)/lib/ig
+	install -d $(DESTDIR)$(PREFIX)/lib/ig $(DESTDIR)$(PREFIX)/bin
+	cp -r dist package.json package-lock.json LICENSE $(DESTDIR)$(PREFIX)/lib/ig/
+	cd $(DESTDIR)$(PREFIX)/lib/ig && npm ci --omit=dev --omit=optional --ignore-scripts --no-fund --no-audit --loglevel=error
+	rm -rf $(DESTDIR)$(PREFIX)/lib/ig/node_modules/binaryen $(DESTDIR)$(PREFIX)/lib/ig/node_modules/oxc-minify
+	ln -sfn ../lib/ig/dist/runtime/cli/ig.js $(DESTDIR)$(PREFIX)/bin/ig
+
+clean:
+	rm -rf build dist

@@ -1,0 +1,81 @@
+// Memory that the main thread and a pipeline's worker share: the stop flag, the guest's heartbeat, the counters.
+
+const STOP = 0;
+const GUEST_SEQUENCE = 1;
+const GUEST_RECORDS = 2;
+const COUNTERS_AT_BYTES = 64;
+
+/** What became of records; `read = delivered + filtered + lost*`, once the worker is done. */
+export const COUNTERS = [
+  'read',
+  'delivered',
+  'filtered',
+  /** In a batch that the Wasm module failed on or was stopped in. */
+  'lostGuest',
+  /** Waiting for the name of their container when there was no room, or no name in time. */
+  'lostUnnamed',
+  /** Formatted, but the reader of the output did not take them. */
+  'lostOutput',
+  /** Larger than any batch. */
+  'lostTooLarge',
+] as const;
+
+export type Counter = (typeof COUNTERS)[number];
+export type Counts = Record<Counter, number>;
+
+/** A view on the shared memory. Each counter has one writer at a time: the worker, or the main thread once it is dead. */
+export class Control {
+  readonly memory: SharedArrayBuffer;
+  private readonly flags: Int32Array;
+  private readonly counters: Float64Array;
+
+  constructor(memory = new SharedArrayBuffer(COUNTERS_AT_BYTES + COUNTERS.length * 8)) {
+    this.memory = memory;
+    this.flags = new Int32Array(memory, 0, COUNTERS_AT_BYTES / 4);
+    this.counters = new Float64Array(memory, COUNTERS_AT_BYTES);
+  }
+
+  /** Asks the worker to finish; wakes it if it sleeps. */
+  stop(): void {
+    Atomics.store(this.flags, STOP, 1);
+    Atomics.notify(this.flags, STOP);
+  }
+
+  get stopping(): boolean {
+    return Atomics.load(this.flags, STOP) === 1;
+  }
+
+  /** Sleeps, or returns at once when the worker is to stop. */
+  sleep(timeoutMs: number): void {
+    Atomics.wait(this.flags, STOP, 0, timeoutMs);
+  }
+
+  add(counter: Counter, count: number): void {
+    const index = COUNTERS.indexOf(counter);
+    this.counters[index] = this.counters[index]! + count;
+  }
+
+  counts(): Counts {
+    return Object.fromEntries(COUNTERS.map((name, index) => [name, this.counters[index]!])) as Counts;
+  }
+
+  /** The worker goes into the guest with a batch of `records`. */
+  enterGuest(records: number): void {
+    Atomics.store(this.flags, GUEST_RECORDS, records);
+    Atomics.add(this.flags, GUEST_SEQUENCE, 1);
+  }
+
+  leaveGuest(): void {
+    Atomics.add(this.flags, GUEST_SEQUENCE, 1);
+  }
+
+  /** Odd while the worker is in the guest; another number for every visit. */
+  get guestSequence(): number {
+    return Atomics.load(this.flags, GUEST_SEQUENCE);
+  }
+
+  /** Records of the batch the guest is working on. */
+  get guestRecords(): number {
+    return Atomics.load(this.flags, GUEST_RECORDS);
+  }
+}
