@@ -1,0 +1,58 @@
+// The native addon: the classes and functions bpf/native.ts declares. Arguments are checked in TypeScript;
+// this side assumes them right and only moves bytes and fds. All state belongs to one JavaScript environment,
+// so that every worker thread can load it.
+#include <mutex>
+#include <sys/mount.h>
+
+#include "map.h"
+#include "object.h"
+#include "ring.h"
+#include "write.h"
+
+namespace ig {
+
+Napi::Value num_possible_cpus(const Napi::CallbackInfo &info) {
+    int count = libbpf_num_possible_cpus();
+    if (count < 0)
+        throw system_error(info.Env(), count, "counting the possible CPUs");
+    return Napi::Number::New(info.Env(), count);
+}
+
+Napi::Value libbpf_version(const Napi::CallbackInfo &info) {
+    return Napi::String::New(info.Env(), libbpf_version_string());
+}
+
+// mountDetached(type): an fd of a mount of that file system which nobody else sees and which goes with the
+// fd.
+Napi::Value mount_detached(const Napi::CallbackInfo &info) {
+    int context = fsopen(text_of(info[0]).c_str(), FSOPEN_CLOEXEC);
+    int mount = -1;
+    if (context >= 0 && fsconfig(context, FSCONFIG_CMD_CREATE, nullptr, nullptr, 0) == 0)
+        mount = fsmount(context, FSMOUNT_CLOEXEC, 0);
+    int err = errno;
+    if (context >= 0)
+        close(context);
+    if (mount < 0)
+        throw system_error(info.Env(), err, "mounting " + text_of(info[0]));
+    return Napi::Number::New(info.Env(), mount);
+}
+
+Napi::Object init(Napi::Env env, Napi::Object exports) {
+    static std::once_flag once;
+    std::call_once(once, [] { libbpf_set_print(LogCapture::print); });
+
+    auto link = BpfLink::define(env);
+    env.SetInstanceData(new AddonData{Napi::Persistent(link)});
+    exports.Set("BpfObject", BpfObject::define(env));
+    exports.Set("BpfMap", BpfMap::define(env));
+    exports.Set("RingReader", RingReader::define(env));
+    exports.Set("writeSome", Napi::Function::New<write_some>(env));
+    exports.Set("numPossibleCpus", Napi::Function::New<num_possible_cpus>(env));
+    exports.Set("libbpfVersion", Napi::Function::New<libbpf_version>(env));
+    exports.Set("mountDetached", Napi::Function::New<mount_detached>(env));
+    return exports;
+}
+
+NODE_API_MODULE(ig_bpf, init)
+
+} // namespace ig

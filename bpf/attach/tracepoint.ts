@@ -1,0 +1,53 @@
+/** Tracepoints (`tracepoint/CATEGORY/NAME`): a perf event of the tracepoint's id, which only tracefs knows. */
+import { closeSync, existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { InvalidTargetError, NotSupportedByKernelError } from '../errors.js';
+import { native } from '../native.js';
+import type { AttachKind } from './kind.js';
+
+/** enum perf_type_id, include/uapi/linux/perf_event.h. */
+const PERF_TYPE_TRACEPOINT = 2;
+
+const MOUNTED = ['/sys/kernel/tracing', '/sys/kernel/debug/tracing'];
+
+export const tracepoint: AttachKind = {
+  capabilities: ['CAP_PERFMON'],
+  attach({ native, program, target }) {
+    if (!/^[\w.-]+\/[\w.-]+$/.test(target) || target.includes('..'))
+      throw new InvalidTargetError(
+        `Program ${program} names the tracepoint "${target}": it must be CATEGORY/NAME.`,
+        {
+          program,
+        },
+      );
+    const id = tracepointId(target);
+    if (id === undefined)
+      throw new NotSupportedByKernelError(
+        `The kernel has no tracepoint ${target}, which program ${program} needs.`,
+        {
+          program,
+          hook: `tracepoint/${target}`,
+        },
+      );
+    // The tracepoint's program runs for every CPU, whichever the event is opened on.
+    return [native.attachPerfEvent(program, PERF_TYPE_TRACEPOINT, id, 0, 0)];
+  },
+};
+
+/** The id of `CATEGORY/NAME`; undefined if this kernel has no such tracepoint. */
+function tracepointId(target: string): number | undefined {
+  const mounted = MOUNTED.find((path) => existsSync(join(path, 'events')));
+  if (mounted !== undefined) return idIn(mounted, target);
+  // Minimal systems mount no tracefs. One of our own, which no one else sees, needs no change to the machine.
+  const fd = native().mountDetached('tracefs');
+  try {
+    return idIn(`/proc/self/fd/${fd}`, target);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+function idIn(tracefs: string, target: string): number | undefined {
+  const path = join(tracefs, 'events', target, 'id');
+  return existsSync(path) ? Number.parseInt(readFileSync(path, 'latin1'), 10) : undefined;
+}

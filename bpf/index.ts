@@ -1,0 +1,10 @@
+/** eBPF for the rest of the program: open, load, attach, maps, rings, types. */
+export * from './btf.js';
+export * from './errors.js';
+export { hasKernelBtf, KERNEL_BTF_PATH, libbpfVersion, numPossibleCpus } from './features.js';
+export { Link, type ReadOptions } from './link.js';
+export { BpfMap, type MapSpec, type NewMap } from './map.js';
+export { BpfObject, ObjectSpec, Program, type OpenOptions, type ProgramSpec } from './object.js';
+export type { AttachOptions } from './attach/index.js';
+export { RingReader } from './ring.js';
+export { writeSome } from './write.js';
