@@ -1,0 +1,257 @@
+/**
+ * Reads images of one repository from a registry.
+ *
+ * Protocol: OCI distribution spec v1.1 (https://github.com/opencontainers/distribution-spec, "Pull"), and
+ * token authentication as in https://distribution.github.io/distribution/spec/auth/token/.
+ */
+import { basicAuthorization, findCredentials, parseChallenge } from './auth.js';
+import type { AuthOptions, Challenge, CredentialLookup } from './auth.js';
+import {
+  MAX_BLOB_BYTES,
+  MAX_MANIFEST_BYTES,
+  MEDIA_TYPE,
+  describe,
+  isIndexType,
+  isManifestType,
+} from './descriptor.js';
+import type { Descriptor } from './descriptor.js';
+import {
+  DigestMismatchError,
+  InvalidImageError,
+  InvalidReferenceError,
+  NotFoundError,
+  RegistryError,
+  UnauthorizedError,
+} from './errors.js';
+import { HttpClient, connectionError, discard, headerOf, isReset, readBody } from './http.js';
+import type { Response } from './http.js';
+import { parseReference } from './reference.js';
+import type { Reference } from './reference.js';
+import { verified } from './target.js';
+import type { Source } from './target.js';
+
+const DEFAULT_TIMEOUT_MS = 30_000;
+const MAX_ERROR_BYTES = 8 * 1024;
+const MAX_TOKEN_BYTES = 64 * 1024;
+/** How often a download that breaks off is continued. */
+const MAX_RESUMES = 3;
+const ACCEPT = [
+  MEDIA_TYPE.index,
+  MEDIA_TYPE.manifest,
+  MEDIA_TYPE.dockerIndex,
+  MEDIA_TYPE.dockerManifest,
+].join(', ');
+
+export interface RegistryOptions extends AuthOptions {
+  /** `host` or `host:port` of registries that speak plain HTTP. */
+  insecureRegistries?: readonly string[];
+  /** Longest silence of a server; 30 s unless given. */
+  timeoutMs?: number;
+}
+
+/** One repository of a registry; `close` it to free its connections. */
+export class RegistryRepository implements Source {
+  readonly registry: string;
+  readonly repository: string;
+  readonly #options: RegistryOptions;
+  readonly #base: URL;
+  readonly #http: HttpClient;
+  /** The manifest `resolve` got, which the caller is about to fetch. */
+  #resolved: { digest: string; bytes: Uint8Array } | undefined;
+  #authorization: string | undefined;
+
+  constructor(
+    { registry, repository }: Pick<Reference, 'registry' | 'repository'>,
+    options: RegistryOptions = {},
+  ) {
+    this.registry = registry;
+    this.repository = repository;
+    this.#options = options;
+    const scheme = options.insecureRegistries?.includes(registry) === true ? 'http' : 'https';
+    const host = registry === 'docker.io' ? 'registry-1.docker.io' : registry;
+    this.#base = new URL(`${scheme}://${host}/v2/${repository}/`);
+    this.#http = new HttpClient(options.timeoutMs ?? DEFAULT_TIMEOUT_MS);
+  }
+
+  async close(): Promise<void> {
+    await this.#http.close();
+  }
+
+  /**
+   * @param name a reference into this repository
+   * @throws NotFoundError, UnauthorizedError, UnreachableError, TlsError, RegistryError, DigestMismatchError
+   */
+  async resolve(name: string): Promise<Descriptor> {
+    const reference = parseReference(name);
+    if (reference.registry !== this.registry || reference.repository !== this.repository) {
+      throw new InvalidReferenceError(`${name} is not in ${this.registry}/${this.repository}`);
+    }
+    const url = new URL(`manifests/${reference.digest ?? reference.tag}`, this.#base);
+    const response = await this.#get(url, { accept: ACCEPT }, `image or tag ${name}`);
+    const bytes = await readBody(response, MAX_MANIFEST_BYTES, url);
+    const descriptor = describe(mediaTypeOf(response, name), bytes);
+    const promised = reference.digest ?? headerOf(response, 'docker-content-digest') ?? descriptor.digest;
+    if (promised !== descriptor.digest) {
+      throw new DigestMismatchError(
+        `${this.registry} sent a wrong manifest for ${name}: its digest is ${descriptor.digest} instead of ${promised}`,
+      );
+    }
+    this.#resolved = { digest: descriptor.digest, bytes };
+    return descriptor;
+  }
+
+  fetch(descriptor: Descriptor): Promise<AsyncIterable<Uint8Array>> {
+    const { digest, size, mediaType } = descriptor;
+    if (size > MAX_BLOB_BYTES) {
+      const message = `${digest} has ${size} bytes, more than the limit of ${MAX_BLOB_BYTES}`;
+      return Promise.reject(new InvalidImageError(message));
+    }
+    if (this.#resolved?.digest === digest) {
+      return Promise.resolve(verified(descriptor, [this.#resolved.bytes], digest));
+    }
+    const kind = isIndexType(mediaType) || isManifestType(mediaType) ? 'manifests' : 'blobs';
+    const url = new URL(`${kind}/${digest}`, this.#base);
+    return Promise.resolve(
+      verified(descriptor, this.#download(url, descriptor), `the answer of ${url.href}`),
+    );
+  }
+
+  /** The body at `url`; a connection that breaks is taken up again where it broke. */
+  async *#download(
+    url: URL,
+    { digest, mediaType, size }: Descriptor,
+  ): AsyncGenerator<Uint8Array, void, undefined> {
+    let doneBytes = 0;
+    for (let resumes = 0; ; resumes++) {
+      const range: Record<string, string> = doneBytes > 0 ? { range: `bytes=${doneBytes}-` } : {};
+      const what = `content ${digest} in ${this.registry}/${this.repository}`;
+      const response = await this.#get(url, { accept: `${mediaType}, */*`, ...range }, what);
+      let skipBytes = response.statusCode === 206 ? 0 : doneBytes;
+      try {
+        for await (const chunk of response.body as AsyncIterable<Uint8Array>) {
+          const fresh = chunk.subarray(Math.min(skipBytes, chunk.length));
+          skipBytes -= chunk.length - fresh.length;
+          doneBytes += fresh.length;
+          if (fresh.length > 0) yield fresh;
+        }
+        return;
+      } catch (error) {
+        if (!isReset(error) || resumes === MAX_RESUMES) throw connectionError(error, url.host);
+        if (doneBytes >= size) return;
+      }
+    }
+  }
+
+  /** GETs `url` with what authorization is known, and once more with what the registry then asks for. */
+  async #get(url: URL, headers: Record<string, string>, what: string): Promise<Response> {
+    const send = (): Promise<Response> => {
+      const authorization = this.#authorization;
+      return this.#http.get(url, authorization === undefined ? headers : { ...headers, authorization });
+    };
+    let response = await send();
+    if (response.statusCode === 401) {
+      const challenge = parseChallenge(headerOf(response, 'www-authenticate') ?? '');
+      const lookup = await findCredentials(this.registry, this.#options);
+      await discard(response);
+      this.#authorization = await this.#authorize(challenge, lookup);
+      response = await send();
+      if (response.statusCode === 401 || response.statusCode === 403) {
+        throw this.#unauthorized(lookup, await errorText(response, url));
+      }
+    }
+    if (response.statusCode === 200 || response.statusCode === 206) return response;
+    throw this.#statusError(response.statusCode, await errorText(response, url), what);
+  }
+
+  async #authorize(challenge: Challenge | undefined, lookup: CredentialLookup): Promise<string> {
+    const { credentials } = lookup;
+    if (challenge?.scheme === 'bearer') return `Bearer ${await this.#token(challenge, lookup)}`;
+    if (challenge === undefined || credentials === undefined) throw this.#unauthorized(lookup, '');
+    return basicAuthorization(credentials);
+  }
+
+  async #token({ parameters }: Challenge, lookup: CredentialLookup): Promise<string> {
+    const url = this.#tokenUrl(parameters);
+    const { credentials } = lookup;
+    const headers: Record<string, string> =
+      credentials === undefined ? {} : { authorization: basicAuthorization(credentials) };
+    const response = await this.#http.get(url, headers);
+    if (response.statusCode === 401 || response.statusCode === 403) {
+      throw this.#unauthorized(lookup, await errorText(response, url));
+    }
+    if (response.statusCode !== 200) {
+      throw this.#statusError(response.statusCode, await errorText(response, url), `token at ${url.host}`);
+    }
+    const token = tokenIn(await readBody(response, MAX_TOKEN_BYTES, url));
+    if (token === undefined)
+      throw new RegistryError(`${url.host} sent no token for registry ${this.registry}`);
+    return token;
+  }
+
+  /** Only a registry that is itself plain HTTP may have its tokens, and with them the password, go over it. */
+  #tokenUrl(parameters: Record<string, string>): URL {
+    const realm = parameters['realm'] ?? '';
+    const url = URL.canParse(realm) ? new URL(realm) : undefined;
+    const allowed =
+      url?.protocol === 'https:' || (url?.protocol === 'http:' && this.#base.protocol === 'http:');
+    if (url === undefined || !allowed) {
+      throw new RegistryError(
+        `registry ${this.registry} asks for a token from an address not allowed: "${realm}"`,
+      );
+    }
+    if (parameters['service'] !== undefined) url.searchParams.set('service', parameters['service']);
+    url.searchParams.set('scope', parameters['scope'] ?? `repository:${this.repository}:pull`);
+    return url;
+  }
+
+  #unauthorized({ credentials, files }: CredentialLookup, detail: string): UnauthorizedError {
+    const where = files.join(' and ');
+    const reason =
+      credentials === undefined
+        ? `there are no credentials for it in ${where}`
+        : `it refused those of user ${credentials.username} from ${where}`;
+    return new UnauthorizedError(
+      `registry ${this.registry} asks for authentication to read ${this.repository}${detail}, and ${reason}: it has no such image, or you need to log in`,
+    );
+  }
+
+  #statusError(status: number, detail: string, what: string): Error {
+    if (status === 404) return new NotFoundError(`no such ${what}${detail}`);
+    if (status === 403) {
+      return new UnauthorizedError(`registry ${this.registry} denies access to ${this.repository}${detail}`);
+    }
+    const advice = status === 429 || status >= 500 ? '; try again later' : '';
+    return new RegistryError(`registry ${this.registry} answered ${status} for ${what}${detail}${advice}`);
+  }
+}
+
+function mediaTypeOf(response: Response, name: string): string {
+  const mediaType = (headerOf(response, 'content-type') ?? '').split(';')[0]?.trim() ?? '';
+  if (isIndexType(mediaType) || isManifestType(mediaType)) return mediaType;
+  throw new InvalidImageError(`${name} is not an image: the registry sent the media type "${mediaType}"`);
+}
+
+function tokenIn(bytes: Uint8Array): string | undefined {
+  try {
+    const answer = JSON.parse(Buffer.from(bytes).toString('utf8')) as {
+      token?: unknown;
+      access_token?: unknown;
+    };
+    const token = answer.token ?? answer.access_token;
+    return typeof token === 'string' && /^[\x21-\x7e]+$/.test(token) ? token : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** The message of a registry's error document as ` (message)`, or nothing; registries are free to send junk. */
+async function errorText(response: Response, url: URL): Promise<string> {
+  try {
+    const bytes = await readBody(response, MAX_ERROR_BYTES, url);
+    const document = JSON.parse(Buffer.from(bytes).toString('utf8')) as { errors?: { message?: unknown }[] };
+    const message = document.errors?.[0]?.message;
+    return typeof message === 'string' && /^[\x20-\x7e]{1,200}$/.test(message) ? ` (${message})` : '';
+  } catch {
+    return '';
+  }
+}

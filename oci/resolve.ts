@@ -1,0 +1,158 @@
+/**
+ * Finds the image a user means, as `ig run` does: a path, the local store, the built-in gadgets, a registry.
+ *
+ * The registry client and the tar reader are loaded only when used: most starts need neither.
+ */
+import { existsSync, statSync } from 'node:fs';
+import { copyImage } from './copy.js';
+import type { Descriptor } from './descriptor.js';
+import { InvalidImageError, NotFoundError, OciError } from './errors.js';
+import { Layout } from './layout.js';
+import type { ImageEntry } from './layout.js';
+import { isTag, parseReference } from './reference.js';
+import type { Reference } from './reference.js';
+import type { RegistryOptions } from './registry.js';
+import type { Source } from './target.js';
+
+/** Go to the registry only for an image that is not here. */
+export type PullPolicy = 'missing';
+
+export interface ResolveOptions {
+  store: Layout;
+  /** The gadgets shipped with the program, under their full references. */
+  builtin?: Layout;
+  registryOptions?: RegistryOptions;
+  pull: PullPolicy;
+}
+
+export interface ResolvedImage {
+  /** Where the image's content is read from; for a pulled image the store it is now in. */
+  target: Source;
+  /** Of the index, or of the manifest if there is no index. */
+  descriptor: Descriptor;
+  /** `undefined` for an image in a file that has no reference as its name. */
+  reference: Reference | undefined;
+  from: 'store' | 'builtin' | 'registry' | 'layout' | 'archive';
+  /** For the user: a path, or the registry. */
+  location: string;
+}
+
+/**
+ * Finds the image `text` means. A short name (`trace_exec`) is looked for in the store, the built-in gadgets and
+ * the registry; a full reference never stands for a built-in gadget.
+ * @throws InvalidReferenceError, NotFoundError, UnauthorizedError, UnreachableError, InvalidImageError, StoreError
+ */
+export async function resolveImage(text: string, options: ResolveOptions): Promise<ResolvedImage> {
+  const file = splitPath(text);
+  if (file !== undefined) return resolveFile(file.path, file.name);
+  const reference = parseReference(text);
+  const { store, builtin } = options;
+  const stored = await lookUp(store, reference);
+  if (stored !== undefined) {
+    return { target: store, descriptor: stored, reference, from: 'store', location: store.root };
+  }
+  if (reference.short && builtin !== undefined) {
+    const descriptor = await lookUp(builtin, reference);
+    if (descriptor !== undefined) {
+      return { target: builtin, descriptor, reference, from: 'builtin', location: builtin.root };
+    }
+  }
+  return pull(reference, options);
+}
+
+async function lookUp(layout: Layout, reference: Reference): Promise<Descriptor | undefined> {
+  try {
+    return await layout.resolve(String(reference));
+  } catch (error) {
+    if (error instanceof NotFoundError) return undefined;
+    throw error;
+  }
+}
+
+async function pull(reference: Reference, options: ResolveOptions): Promise<ResolvedImage> {
+  const { RegistryRepository } = await import('./registry.js');
+  const repository = new RegistryRepository(reference, options.registryOptions);
+  const target = options.store;
+  try {
+    const descriptor = await copyImage(repository, target, String(reference));
+    return { target, descriptor, reference, from: 'registry', location: reference.registry };
+  } catch (error) {
+    throw await withBuiltinHint(error, reference, options.builtin);
+  } finally {
+    await repository.close();
+  }
+}
+
+/** Someone who asked for a registry's image may be as well served by the built-in gadget of that name. */
+async function withBuiltinHint(
+  error: unknown,
+  { name }: Reference,
+  builtin: Layout | undefined,
+): Promise<Error> {
+  if (!(error instanceof OciError) || builtin === undefined) return error as Error;
+  const found = await lookUp(builtin, parseReference(name));
+  if (found === undefined) return error;
+  error.message += `; there is a built-in gadget ${name}: ig run ${name}`;
+  return error;
+}
+
+/** Splits `PATH[:NAME]` if `text` is a path at all; the path is the shortest prefix that exists. */
+function splitPath(text: string): { path: string; name?: string } | undefined {
+  const explicit = /^(?:\.{0,2}\/|\.{1,2}$)/.test(text);
+  for (let end = text.indexOf(':'); end >= 0; end = text.indexOf(':', end + 1)) {
+    const path = text.slice(0, end);
+    if ((explicit || path.endsWith('.tar')) && existsSync(path)) return { path, name: text.slice(end + 1) };
+  }
+  return explicit || (text.endsWith('.tar') && existsSync(text)) ? { path: text } : undefined;
+}
+
+async function resolveFile(path: string, name: string | undefined): Promise<ResolvedImage> {
+  const found = statSync(path, { throwIfNoEntry: false });
+  if (found === undefined)
+    throw new NotFoundError(`there is no file or directory ${path} to take an image from`);
+  const directory = found.isDirectory();
+  const target = directory ? new Layout(path) : await openArchive(path);
+  const { descriptor, reference } = selectEntry(await target.list(), path, name);
+  return {
+    target,
+    descriptor,
+    reference: asReference(reference),
+    from: directory ? 'layout' : 'archive',
+    location: path,
+  };
+}
+
+async function openArchive(path: string): Promise<Source & { list(): Promise<ImageEntry[]> }> {
+  const { Archive } = await import('./archive.js');
+  return Archive.open(path);
+}
+
+/** The image `name` means, by full name or tag; without a name, the only image there is. */
+function selectEntry(entries: readonly ImageEntry[], path: string, name: string | undefined): ImageEntry {
+  const matches = name === undefined ? entries : matchName(entries, name);
+  const [first] = matches;
+  if (first !== undefined && matches.every(({ digest }) => digest === first.digest)) return first;
+  const names = entries.map((entry) => entry.reference ?? entry.digest).join(', ');
+  if (entries.length === 0) throw new NotFoundError(`there is no image in ${path}`);
+  if (matches.length === 0) throw new NotFoundError(`there is no image ${name} in ${path}, only ${names}`);
+  throw new InvalidImageError(
+    `there are several images in ${path}: choose one as ${path}:NAME from ${names}`,
+  );
+}
+
+function matchName(entries: readonly ImageEntry[], name: string): ImageEntry[] {
+  const full = asReference(name)?.toString();
+  const exact = entries.filter(
+    ({ reference }) => reference === name || (full !== undefined && reference === full),
+  );
+  if (exact.length > 0 || !isTag(name)) return exact;
+  return entries.filter(({ reference }) => asReference(reference)?.tag === name);
+}
+
+function asReference(text: string | undefined): Reference | undefined {
+  try {
+    return text === undefined ? undefined : parseReference(text);
+  } catch {
+    return undefined;
+  }
+}
