@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url';
 const OLDEST_CLANG = 16;
 const NEWEST_CLANG = 30;
 
-function findClang(): string {
+export function findClang(): string {
   const names = Array.from(
     { length: NEWEST_CLANG - OLDEST_CLANG + 1 },
     (_, i) => `clang-${NEWEST_CLANG - i}`,
