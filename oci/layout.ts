@@ -110,12 +110,12 @@ export class Layout implements Target {
         descriptor,
         file.createReadStream(),
         path,
-        `; remove that file and pull the image again`,
+        `; remove that file and get the image again`,
       );
     } catch (error) {
       if (errorCode(error) !== 'ENOENT') throw this.#failure('read', error);
       throw new NotFoundError(
-        `${descriptor.digest} is missing from the layout ${this.root}: there is no file ${path}; pull the image again`,
+        `${descriptor.digest} is missing from the layout ${this.root}: there is no file ${path}; get the image again`,
         { cause: error },
       );
     }

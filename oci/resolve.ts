@@ -116,7 +116,7 @@ async function resolveFile(path: string, name: string | undefined): Promise<Reso
   return {
     target,
     descriptor,
-    reference: asReference(reference),
+    reference: fullReference(reference),
     from: directory ? 'layout' : 'archive',
     location: path,
   };
@@ -141,17 +141,23 @@ function selectEntry(entries: readonly ImageEntry[], path: string, name: string 
 }
 
 function matchName(entries: readonly ImageEntry[], name: string): ImageEntry[] {
-  const full = asReference(name)?.toString();
+  const full = tryParse(name)?.toString();
   const exact = entries.filter(
-    ({ reference }) => reference === name || (full !== undefined && reference === full),
+    ({ reference }) => reference !== undefined && [name, full].includes(reference),
   );
   if (exact.length > 0 || !isTag(name)) return exact;
-  return entries.filter(({ reference }) => asReference(reference)?.tag === name);
+  return entries.filter(({ reference }) => fullReference(reference)?.tag === name);
 }
 
-function asReference(text: string | undefined): Reference | undefined {
+/** The reference an image is stored under; other programs may name it anything, often by a bare tag. */
+function fullReference(text: string | undefined): Reference | undefined {
+  const reference = text === undefined ? undefined : tryParse(text);
+  return reference?.toString() === text ? reference : undefined;
+}
+
+function tryParse(text: string): Reference | undefined {
   try {
-    return text === undefined ? undefined : parseReference(text);
+    return parseReference(text);
   } catch {
     return undefined;
   }
