@@ -1,0 +1,39 @@
+// How every failure ends: one sentence on stderr, the cause and logs with --verbose, a non-zero exit status.
+
+import { writeSync } from 'node:fs';
+
+/** A flag or argument that is not right; exit status 2. */
+export class UsageError extends Error {
+  override name = 'UsageError';
+}
+
+/** Prints the failure and ends the process. */
+export function fail(error: unknown, verbose: boolean): never {
+  const message = error instanceof Error ? error.message : String(error);
+  say(`Error: ${message}`);
+  if (verbose) detail(error);
+  process.exit(error instanceof UsageError ? 2 : 1);
+}
+
+/** Prints a line to stderr. Control characters of foreign text are made visible. */
+export function say(line: string): void {
+  // eslint-disable-next-line no-control-regex -- making them visible is the point
+  const safe = line.replace(
+    /[\x00-\x08\x0b-\x1f\x7f-\x9f]/g,
+    (c) => `\\x${c.charCodeAt(0).toString(16).padStart(2, '0')}`,
+  );
+  try {
+    writeSync(2, `${safe}\n`);
+  } catch {
+    // Nobody reads stderr: there is nowhere left to say so.
+  }
+}
+
+function detail(error: unknown): void {
+  for (let depth = 0; error instanceof Error && depth < 5; depth++) {
+    if (depth > 0) say(`caused by: ${error.message}`);
+    const log = (error as { log?: unknown }).log;
+    if (typeof log === 'string' && log !== '') say(log.trimEnd());
+    error = error.cause;
+  }
+}

@@ -1,0 +1,92 @@
+#!/usr/bin/env node
+// The `ig` command: names its commands; each command's code is loaded only when it runs.
+
+import { Command } from 'commander';
+import { fail } from './fail.js';
+import { version } from './version.js';
+
+const program = new Command('ig')
+  .description(
+    'See what processes, containers and pods really do.\n\n' +
+      'A gadget is an OCI image with an eBPF program, and perhaps a Wasm module, that shows one thing: `ig run`\n' +
+      'takes a built-in one, or pulls it, and prints its events as columns, JSON or YAML.',
+  )
+  .configureHelp({ showGlobalOptions: true })
+  .helpOption('-h, --help', 'show help')
+  .option('-v, --verbose', 'say which image ran and from where; add causes and logs to errors')
+  .addHelpText(
+    'after',
+    `
+Examples:
+  ig run trace_exec --host                   # every process this machine starts
+  ig run trace_exec -c my-container -o json  # those of one container, as JSON
+  ig run trace_exec -h                       # the gadget's own flags and fields
+  ig list-gadgets                            # what there is to run
+  source <(ig completion bash)               # complete commands and flags`,
+  );
+
+program
+  .command('run [image]')
+  .description('run a gadget')
+  .helpOption(false)
+  .allowUnknownOption()
+  .allowExcessArguments()
+  .action(async (_image, _options, command: Command) => {
+    const { run } = await import('./run.js');
+    await run(rawArguments(command), program.opts<{ verbose?: true }>().verbose ?? false);
+  });
+
+const trace = program.command('trace').description('classic views of gadgets: `ig trace exec`');
+trace
+  .command('exec')
+  .description('trace new processes: the columns of the classic `trace exec`')
+  .helpOption(false)
+  .allowUnknownOption()
+  .allowExcessArguments()
+  .action(async (_options, command: Command) => {
+    const { traceExec } = await import('./trace-exec.js');
+    await traceExec(rawArguments(command), program.opts<{ verbose?: true }>().verbose ?? false);
+  });
+
+program
+  .command('list-gadgets')
+  .description('list the built-in gadgets and those in the local store')
+  .option('-o, --output <mode>', 'columns or json', 'columns')
+  .addHelpText('after', '\nExample:\n  ig list-gadgets -o json')
+  .action(async (options: { output: string }) => {
+    const { listGadgets } = await import('./list-gadgets.js');
+    await listGadgets(options.output);
+  });
+
+program
+  .command('version')
+  .description('print the version')
+  .addHelpText('after', '\nExample:\n  ig version')
+  .action(() => process.stdout.write(`v${version()}\n`));
+
+program
+  .command('completion <shell>')
+  .description('print a completion script for bash, zsh or fish')
+  .addHelpText(
+    'after',
+    '\nExamples:\n  source <(ig completion bash)\n  ig completion fish > ~/.config/fish/completions/ig.fish',
+  )
+  .action(async (shell: string) => {
+    const { completion } = await import('./completion.js');
+    process.stdout.write(completion(shell, program));
+  });
+
+/** The words behind the command's own name, as the user typed them. */
+function rawArguments(command: Command): string[] {
+  const names: string[] = [];
+  for (let at: Command | null = command; at?.parent; at = at.parent) names.unshift(at.name());
+  const words = process.argv.slice(2);
+  for (const name of names) words.splice(words.indexOf(name), 1);
+  return words;
+}
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  fail(error, process.argv.includes('--verbose') || process.argv.includes('-v'));
+}

@@ -1,0 +1,146 @@
+// The flags that every gadget takes, and how they and the gadget's own flags are read from the command line.
+
+import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
+import { type Param } from '../gadget/params.js';
+import { UsageError } from './fail.js';
+
+/** What the user gave, after both readings. */
+export interface RunFlags {
+  readonly host: boolean;
+  readonly containername?: string;
+  readonly timeout: number;
+  readonly fields?: string;
+  readonly output: string;
+  readonly filter: readonly string[];
+  readonly sort?: string;
+  readonly maxEntries: number;
+  readonly dockerSocketpath?: string;
+  readonly authfile?: string;
+  readonly insecureRegistries: readonly string[];
+  readonly verbose: boolean;
+  readonly help: boolean;
+}
+
+const list = (value: string, before: readonly string[] = []): string[] => [...before, value];
+const commaList = (value: string): string[] => value.split(',').filter((item) => item !== '');
+
+function number(low: number): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (text.trim() === '' || !Number.isFinite(value) || value < low) {
+      throw new InvalidArgumentError(`It takes a number from ${low} on.`);
+    }
+    return value;
+  };
+}
+
+/** Flags of `ig run` and of the classic views. */
+export function runOptions(): Option[] {
+  return [
+    new Option('--host', 'also events of the host, not only of containers').default(false),
+    new Option(
+      '-c, --containername <names>',
+      'only these containers: a comma list; "!" before a name excludes it',
+    ),
+    new Option('--runtime-containername <names>', 'the same').hideHelp(),
+    new Option('-t, --timeout <seconds>', 'stop by itself; 0 = at Ctrl-C').default(0).argParser(number(0)),
+    new Option('--fields <names>', 'columns to show: a comma list, or changes to the default: +field,-field'),
+    new Option('-o, --output <mode>', 'columns, json, jsonpretty, yaml or none').default('columns'),
+    new Option(
+      '-F, --filter <rules>',
+      'only events that match: field==value, also != >= > <= < ~ (regex) !~; "," = and',
+    )
+      .default([])
+      .argParser(list),
+    new Option('--sort <fields>', 'order of snapshots: a comma list; "-" before a field = descending'),
+    new Option('--max-entries <n>', 'longest snapshot to show; -1 = all').default(-1).argParser(number(-1)),
+    new Option('--docker-socketpath <path>', 'docker socket (default /run/docker.sock)'),
+    new Option('--authfile <path>', 'registry credentials, as docker keeps them in config.json'),
+    new Option('--insecure-registries <hosts>', 'registries to reach over plain HTTP: a comma list')
+      .default([])
+      .argParser(commaList),
+    new Option('-v, --verbose', 'say which image ran and from where; add causes and logs to errors').default(
+      false,
+    ),
+    new Option('-h, --help', 'show help; with an image, the flags and fields of that gadget').default(false),
+  ];
+}
+
+/** The first reading, before the image is known: flags that the gadget may have are passed over. */
+export function readImage(
+  words: readonly string[],
+  options: readonly Option[],
+): { image: string | undefined; flags: RunFlags } {
+  const command = makeCommand(options).allowUnknownOption();
+  parse(command, words);
+  return { image: command.args.find((word) => !word.startsWith('-')), flags: flagsOf(command) };
+}
+
+/** The second reading, with the gadget's parameters as flags. Throws UsageError for what nobody knows. */
+export function readFlags(
+  words: readonly string[],
+  options: readonly Option[],
+  params: readonly Param[],
+): { operands: string[]; flags: RunFlags; values: Map<string, string> } {
+  const command = makeCommand([...options, ...params.map(paramOption)]);
+  parse(command, joinBooleans(words, params));
+  const given = command.opts<Record<string, unknown>>();
+  const values = new Map<string, string>();
+  for (const param of params) {
+    const value = given[paramOption(param).attributeName()];
+    if (typeof value === 'string') values.set(param.key, value);
+  }
+  return { operands: command.args, flags: flagsOf(command), values };
+}
+
+/** A gadget's parameter as a flag of its own. */
+export function paramOption(param: Param): Option {
+  const short = param.alias === undefined ? '' : `-${param.alias}, `;
+  const fallback = param.defaultValue === '' ? '' : ` (default: ${param.defaultValue})`;
+  return new Option(`${short}--${param.key} <${param.type}>`, `${param.description}${fallback}`);
+}
+
+/** `--paths` alone means true, as in the peer's command line, so that it never eats the next word. */
+function joinBooleans(words: readonly string[], params: readonly Param[]): string[] {
+  const booleans = new Set(
+    params
+      .filter((param) => param.type === 'bool')
+      .flatMap((param) => [`--${param.key}`, `-${param.alias ?? param.key}`]),
+  );
+  const joined: string[] = [];
+  for (let i = 0; i < words.length; i++) {
+    const word = words[i]!;
+    if (!booleans.has(word)) joined.push(word);
+    else if (/^(true|false)$/.test(words[i + 1] ?? '')) joined.push(word, words[++i]!);
+    else joined.push(word, 'true');
+  }
+  return joined;
+}
+
+function makeCommand(options: readonly Option[]): Command {
+  const command = new Command().helpOption(false).exitOverride().allowExcessArguments();
+  command.configureOutput({ writeErr: () => undefined });
+  for (const option of options) {
+    // The runtime's own flags win over a gadget's parameter of the same name.
+    if (!command.options.some((known) => known.long === option.long)) command.addOption(option);
+  }
+  return command;
+}
+
+function parse(command: Command, words: readonly string[]): void {
+  try {
+    command.parse(words, { from: 'user' });
+  } catch (error) {
+    if (!(error instanceof CommanderError)) throw error;
+    throw new UsageError(
+      error.message.replace(/^error: /, '').replace(/\n\(Did you mean (.*?)\?\)/, '; did you mean $1?'),
+    );
+  }
+}
+
+function flagsOf(command: Command): RunFlags {
+  const flags = command.opts<RunFlags & { runtimeContainername?: string }>();
+  return flags.runtimeContainername === undefined
+    ? flags
+    : { ...flags, containername: flags.runtimeContainername };
+}

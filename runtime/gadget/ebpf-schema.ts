@@ -1,0 +1,193 @@
+// What an eBPF object says about itself by its BTF: data sources, their fields, parameters. No table of ours is asked.
+//
+// The conventions are those of the peer's macros: a global `const void *` variable whose name carries the data,
+// parts separated by `___` (bpf/include/gadget/macros.h).
+
+import { type Btf, type BtfType, type BtfVariable } from '../../bpf/btf.js';
+import { type DataSourceType } from '../data/data-source.js';
+import { type Kind } from '../data/kind.js';
+import { type RecordFieldSpec } from '../data/spec.js';
+import { GadgetError } from './errors.js';
+import { type ParamType } from './params.js';
+
+/** A stream of records: GADGET_TRACER(dataSource, map, struct). */
+export interface TracerSpec {
+  readonly dataSource: string;
+  readonly type: DataSourceType;
+  readonly map: string;
+  readonly recordSize: number;
+  readonly fields: readonly RecordFieldSpec[];
+}
+
+/** A `const volatile` variable that takes a parameter. */
+export interface ParamVariable {
+  readonly name: string;
+  readonly type: ParamType;
+  /** ELF section and place in it, in bytes. */
+  readonly section: string;
+  readonly offset: number;
+  readonly sizeBytes: number;
+}
+
+export interface EbpfSchema {
+  readonly tracers: readonly TracerSpec[];
+  readonly params: readonly ParamVariable[];
+  /** Variables by name, for those that the runtime sets itself (`gadget_filter_by_mntns`). */
+  readonly variables: ReadonlyMap<string, BtfVariable>;
+}
+
+const MAX_FIELDS = 1000;
+const MAX_DEPTH = 8;
+
+/** Finds data sources and parameters. Throws GadgetError for declarations that name what is not there. */
+export function readEbpfSchema(btf: Btf): EbpfSchema {
+  const variables = new Map(btf.variables.map((variable) => [variable.name, variable]));
+  const tracers: TracerSpec[] = [];
+  const params: ParamVariable[] = [];
+  for (const { name } of btf.variables) {
+    if (name.startsWith('gadget_tracer_')) {
+      const [dataSource, map, struct] = name.slice('gadget_tracer_'.length).split('___');
+      if (dataSource === undefined || map === undefined || struct === undefined) {
+        throw new GadgetError(`the eBPF variable ${name} is no GADGET_TRACER(name, map, struct)`);
+      }
+      tracers.push({ dataSource, type: 'single', map, ...readStruct(btf, struct) });
+    } else if (name.startsWith('gadget_param_')) {
+      params.push(readParam(btf, variables, name.slice('gadget_param_'.length)));
+    } else if (/^gadget_(iter|snapshotter|mapiter)_/.test(name)) {
+      throw new GadgetError(`this version of ig cannot run gadgets with iterators yet (${name})`);
+    }
+  }
+  return { tracers, params, variables };
+}
+
+function readParam(btf: Btf, variables: ReadonlyMap<string, BtfVariable>, name: string): ParamVariable {
+  const variable = variables.get(name);
+  if (variable === undefined) {
+    throw new GadgetError(`the eBPF object declares the parameter ${name} but has no variable of that name`);
+  }
+  return {
+    name,
+    type: paramType(btf, variable),
+    section: variable.section,
+    offset: variable.offset,
+    sizeBytes: btf.sizeOf(variable.type),
+  };
+}
+
+function paramType(btf: Btf, variable: BtfVariable): ParamType {
+  const { type } = btf.resolve(variable.type);
+  if (type.kind === 'array' && isChar(btf, type.element)) return 'string';
+  if (type.kind === 'struct' && type.name === 'gadget_l3endpoint_t') return 'ip';
+  const kind = scalarKind(type);
+  if (kind === undefined)
+    throw new GadgetError(`the type of the eBPF parameter ${variable.name} is not supported`);
+  return kind as ParamType;
+}
+
+function readStruct(btf: Btf, name: string): { recordSize: number; fields: RecordFieldSpec[] } {
+  const struct = btf.find('struct', name);
+  if (struct === undefined) throw new GadgetError(`the eBPF object has no struct ${name} for its events`);
+  const fields: RecordFieldSpec[] = [];
+  addMembers(btf, struct, '', 0, 0, fields);
+  return { recordSize: struct.sizeBytes, fields };
+}
+
+type Struct = Extract<BtfType, { kind: 'struct' | 'union' }>;
+
+function addMembers(
+  btf: Btf,
+  struct: Struct,
+  prefix: string,
+  base: number,
+  depth: number,
+  out: RecordFieldSpec[],
+): void {
+  if (depth > MAX_DEPTH || out.length > MAX_FIELDS)
+    throw new GadgetError(`the struct of the events is too deep or too large`);
+  for (const member of struct.members) {
+    if (member.name === '' || member.name.startsWith('__') || member.bitSize !== 0) continue;
+    const { type, typedefs } = btf.resolve(member.type);
+    const offset = base + member.bitOffset / 8;
+    const size = btf.sizeOf(member.type);
+    const element = type.kind === 'array' ? btf.resolve(type.element) : undefined;
+    const field: RecordFieldSpec = {
+      fullName: prefix + member.name,
+      offset,
+      size,
+      ...shapeOf(btf, type, typedefs),
+      tags: [
+        ...[...typedefs, ...(element?.typedefs ?? []), ...structName(type)].map(
+          (typedef) => `type:${typedef}`,
+        ),
+        `name:${member.name}`,
+        'src:ebpf',
+      ],
+    };
+    out.push(field);
+    if ((type.kind === 'struct' || type.kind === 'union') && typedefs.length === 0) {
+      addMembers(btf, type, `${field.fullName}.`, offset, depth + 1, out);
+    }
+  }
+}
+
+function structName(type: BtfType): string[] {
+  return type.kind === 'struct' && type.name !== '' ? [type.name] : [];
+}
+
+/** Values that stand behind the struct: bpf/include/gadget/types.h. */
+const TAIL_KINDS: Readonly<Record<string, Kind>> = {
+  gadget_tail_string: 'string',
+  gadget_tail_strings: 'strings',
+  gadget_tail_bytes: 'bytes',
+};
+
+function shapeOf(
+  btf: Btf,
+  type: BtfType,
+  typedefs: readonly string[],
+): Pick<RecordFieldSpec, 'kind' | 'length' | 'place'> {
+  for (const typedef of typedefs) {
+    const tail = TAIL_KINDS[typedef];
+    if (tail !== undefined) return { kind: tail, length: 1, place: 'tail' };
+  }
+  if (type.kind === 'struct' || type.kind === 'union') {
+    return typedefs.length === 0
+      ? { kind: 'none', length: 1, place: 'nowhere' }
+      : { kind: 'bytes', length: 1, place: 'record' };
+  }
+  if (type.kind === 'array') {
+    if (isChar(btf, type.element)) return { kind: 'cstring', length: 1, place: 'record' };
+    const element = scalarKind(btf.resolve(type.element).type);
+    return element === undefined
+      ? { kind: 'bytes', length: 1, place: 'record' }
+      : { kind: element, length: type.count, place: 'record' };
+  }
+  return { kind: scalarKind(type) ?? 'bytes', length: 1, place: 'record' };
+}
+
+function isChar(btf: Btf, id: number): boolean {
+  const { type } = btf.resolve(id);
+  return type.kind === 'int' && type.sizeBytes === 1 && type.name === 'char';
+}
+
+function scalarKind(type: BtfType): Kind | undefined {
+  switch (type.kind) {
+    case 'int': {
+      if (type.isBool) return 'bool';
+      const bits = type.sizeBytes * 8;
+      if (bits !== 8 && bits !== 16 && bits !== 32 && bits !== 64) return undefined;
+      return type.isSigned ? `int${bits}` : `uint${bits}`;
+    }
+    case 'enum':
+    case 'enum64': {
+      const bits = type.sizeBytes === 8 ? 64 : 32;
+      return type.isSigned ? `int${bits}` : `uint${bits}`;
+    }
+    case 'ptr':
+      return 'uint64';
+    case 'float':
+      return type.sizeBytes === 4 ? 'float32' : 'float64';
+    default:
+      return undefined;
+  }
+}

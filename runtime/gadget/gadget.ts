@@ -1,0 +1,258 @@
+// A gadget: from an image's parts (spec: the same on every machine) to programs in this kernel (loaded).
+
+import {
+  type BpfObject,
+  BpfError,
+  type BpfMap,
+  type Link,
+  NotSupportedByKernelError,
+  ObjectSpec,
+  hasKernelBtf,
+  KERNEL_BTF_PATH,
+  parseBtf,
+} from '../../bpf/index.js';
+import { type DataSourceSpec } from '../data/spec.js';
+import { type EbpfSchema, type ParamVariable, readEbpfSchema } from './ebpf-schema.js';
+import { GadgetError, ParamError } from './errors.js';
+import { emptyMetadata, type Metadata, parseMetadata } from './metadata.js';
+import { checkValue, ebpfParam, encodeValue, type Param, wasmParam } from './params.js';
+
+/** The parts of an image that make a gadget. */
+export interface GadgetParts {
+  readonly ebpf?: Uint8Array;
+  readonly wasm?: Uint8Array;
+  readonly metadata?: Uint8Array;
+}
+
+/** Name of the map by which gadgets filter mount namespaces in the kernel (u64 → u32), and of its switch. */
+const MNTNS_FILTER_MAP = 'gadget_mntns_filter_map';
+const MNTNS_FILTER_SWITCH = 'gadget_filter_by_mntns';
+const LOSS_COUNTER = /^(.*)_lost_samples$/;
+
+/** A ring buffer to read, and the data source (by place in `Gadget.sources`) that its records belong to. */
+export interface Ring {
+  readonly source: number;
+  readonly fd: number;
+  readonly sizeBytes: number;
+}
+
+export class Gadget {
+  readonly name: string;
+  readonly metadata: Metadata;
+  readonly params: readonly Param[];
+  readonly sources: readonly DataSourceSpec[];
+  readonly wasm: Uint8Array | undefined;
+  private readonly object: ObjectSpec | undefined;
+  private readonly schema: EbpfSchema;
+
+  /**
+   * Reads an image's parts; the kernel is not asked. `trusted` skips the check of metadata that was checked when
+   * it was built. Throws GadgetError or BpfError: what is wrong with the gadget.
+   */
+  static async open(name: string, parts: GadgetParts, trusted: boolean): Promise<Gadget> {
+    const metadata =
+      parts.metadata === undefined ? emptyMetadata(name) : await parseMetadata(parts.metadata, !trusted);
+    if (parts.ebpf === undefined)
+      throw new GadgetError(`the image of gadget ${name} has no eBPF program to run`);
+    const object = ObjectSpec.open(parts.ebpf, name);
+    try {
+      return new Gadget(name, metadata, parts.wasm, object);
+    } catch (error) {
+      object.close();
+      throw error;
+    }
+  }
+
+  private constructor(name: string, metadata: Metadata, wasm: Uint8Array | undefined, object: ObjectSpec) {
+    this.name = name;
+    this.metadata = metadata;
+    this.wasm = wasm;
+    this.object = object;
+    if (object.btf.length === 0)
+      throw new GadgetError(`the eBPF object of gadget ${name} has no BTF; build it with -g`);
+    this.schema = readEbpfSchema(parseBtf(object.btf));
+    this.params = [
+      ...this.schema.params.map((variable) => this.makeEbpfParam(variable)),
+      ...Object.entries(metadata.wasmParams).map(([key, words]) => wasmParam(key, words)),
+    ];
+    this.sources = this.schema.tracers.map((tracer) => {
+      const words = metadata.datasources[tracer.dataSource];
+      return {
+        name: tracer.dataSource,
+        type: tracer.type,
+        recordSize: tracer.recordSize,
+        annotations: words?.annotations ?? {},
+        fields: tracer.fields,
+        fieldAnnotations: Object.fromEntries(
+          Object.entries(words?.fields ?? {}).map(([field, { annotations }]) => [field, annotations]),
+        ),
+      };
+    });
+    this.checkProgramNames();
+  }
+
+  private makeEbpfParam(variable: ParamVariable): Param {
+    const initial = this.object!.initialValue(variable.section);
+    return ebpfParam(
+      variable.name,
+      variable.type,
+      variable.sizeBytes,
+      initial.subarray(variable.offset, variable.offset + variable.sizeBytes),
+      this.metadata.ebpfParams[variable.name],
+    );
+  }
+
+  private checkProgramNames(): void {
+    const programs = new Set(this.object!.programs.map((program) => program.name));
+    const keys = new Set(this.params.map((param) => param.key));
+    for (const [name, program] of Object.entries(this.metadata.programs)) {
+      if (!programs.has(name)) {
+        throw new GadgetError(`invalid gadget.yaml: programs.${name}: the eBPF object has no such program`);
+      }
+      for (const key of Object.keys(program.enabledBy)) {
+        if (!keys.has(key))
+          throw new GadgetError(`invalid gadget.yaml: programs.${name}.enabledBy: no parameter ${key}`);
+      }
+    }
+  }
+
+  /** The value of every parameter: the user's, else the default. Throws ParamError. */
+  completeValues(given: ReadonlyMap<string, string>): Map<string, string> {
+    const values = new Map<string, string>();
+    for (const param of this.params) {
+      const value = given.get(param.key) ?? this.metadata.paramDefaults[`operator.oci.ebpf.${param.key}`];
+      if (value === undefined && param.mandatory) {
+        throw new ParamError(`the gadget ${this.name} needs --${param.key}`);
+      }
+      if (value !== undefined) checkValue(param, value);
+      values.set(param.key, value ?? param.defaultValue);
+    }
+    return values;
+  }
+
+  /** Parameters of the Wasm module; it also sees the eBPF program's. */
+  wasmValues(values: ReadonlyMap<string, string>): [string, string][] {
+    return this.params.map((param) => [param.key, values.get(param.key) ?? param.defaultValue]);
+  }
+
+  /** Whether the kernel side can filter by mount namespace. */
+  get filtersByMntns(): boolean {
+    return this.object!.maps.some((map) => map.name === MNTNS_FILTER_MAP);
+  }
+
+  /**
+   * Brings the programs into the kernel, with `values` from `completeValues`. With `filterMap` only events of the
+   * mount namespaces in it come. The gadget is used up. Throws BpfError.
+   */
+  load(values: ReadonlyMap<string, string>, filterMap: BpfMap | undefined): LoadedGadget {
+    if (!hasKernelBtf()) {
+      throw new GadgetError(
+        `this kernel does not show its types in ${KERNEL_BTF_PATH}; it must be built with CONFIG_DEBUG_INFO_BTF`,
+      );
+    }
+    const object = this.object!;
+    for (const param of this.params) {
+      const target = param.target;
+      if (target.in !== 'ebpf') continue;
+      const variable = this.schema.params.find(({ name }) => name === target.variable)!;
+      const bytes = encodeValue(param, values.get(param.key) ?? param.defaultValue, variable.sizeBytes);
+      object.setInitialValue(variable.section, variable.offset, bytes.subarray(0, variable.sizeBytes));
+    }
+    if (filterMap !== undefined && this.filtersByMntns) {
+      object.reuseMap(MNTNS_FILTER_MAP, filterMap.fd);
+      const flag = this.schema.variables.get(MNTNS_FILTER_SWITCH);
+      if (flag !== undefined) object.setInitialValue(flag.section, flag.offset, Uint8Array.of(1));
+    }
+    const enabled = this.enablePrograms(values);
+    return new LoadedGadget(object.load(), enabled, this.schema, this.metadata);
+  }
+
+  private enablePrograms(values: ReadonlyMap<string, string>): Set<string> {
+    const enabled = new Set<string>();
+    for (const program of this.object!.programs) {
+      const words = this.metadata.programs[program.name];
+      const wanted = Object.entries(words?.enabledBy ?? {}).every(
+        ([key, value]) => values.get(key) === value,
+      );
+      if (wanted && words?.attachTo !== 'gadget_program_disabled') enabled.add(program.name);
+      else this.object!.setAutoload(program.name, false);
+    }
+    return enabled;
+  }
+
+  close(): void {
+    this.object?.close();
+  }
+}
+
+export class LoadedGadget {
+  readonly rings: readonly Ring[];
+  private readonly object: BpfObject;
+  private readonly enabled: ReadonlySet<string>;
+  private readonly metadata: Metadata;
+  private readonly lossCounters: readonly { cause: string; map: BpfMap }[];
+  private readonly links: Link[] = [];
+  private finalLosses: Map<string, number> | undefined;
+
+  constructor(object: BpfObject, enabled: ReadonlySet<string>, schema: EbpfSchema, metadata: Metadata) {
+    this.object = object;
+    this.enabled = enabled;
+    this.metadata = metadata;
+    this.rings = schema.tracers.map((tracer, source) => {
+      const map = object.map(tracer.map);
+      return { source, fd: map.fd, sizeBytes: map.maxEntries };
+    });
+    const rings = new Set(schema.tracers.map((tracer) => tracer.map));
+    this.lossCounters = object.maps.flatMap((map) => {
+      const name = LOSS_COUNTER.exec(map.name)?.[1];
+      return name === undefined
+        ? []
+        : [{ cause: rings.has(name) ? 'ring buffer full' : `${name} full`, map }];
+    });
+  }
+
+  /**
+   * Attaches every enabled program. Returns a sentence for each optional one that this kernel has no hook for.
+   * Throws BpfError; what was attached until then is detached by `close`.
+   */
+  attach(): string[] {
+    const notes: string[] = [];
+    for (const program of this.object.programs) {
+      if (!this.enabled.has(program.name)) continue;
+      try {
+        this.links.push(program.attach());
+      } catch (error) {
+        const optional = this.metadata.programs[program.name]?.optional ?? false;
+        if (!(optional && error instanceof NotSupportedByKernelError)) throw error;
+        notes.push(error.message);
+      }
+    }
+    return notes;
+  }
+
+  /** Events the kernel side could not send, by cause. */
+  losses(): Map<string, number> {
+    if (this.finalLosses !== undefined) return this.finalLosses;
+    const losses = new Map<string, number>();
+    const key = new Uint8Array(4);
+    for (const { cause, map } of this.lossCounters) {
+      losses.set(cause, (losses.get(cause) ?? 0) + Number(map.sumPerCpuU64(key)));
+    }
+    return losses;
+  }
+
+  /** Detaches the programs; the rings keep what they hold. */
+  detach(): void {
+    for (const link of this.links.splice(0)) link.close();
+  }
+
+  /** Detaches and frees everything. `losses` still answers. */
+  close(): void {
+    try {
+      this.finalLosses = this.losses();
+    } catch (error) {
+      if (!(error instanceof BpfError)) throw error;
+    }
+    this.object.close();
+  }
+}
