@@ -85,8 +85,16 @@ suite('a layout', () => {
     expect(await layout.has(helloDescriptor())).toBe(false);
   });
 
+  it('may be an empty directory at first', async () => {
+    const layout = new Layout(temporaryDirectory());
+    expect(await layout.list()).toEqual([]);
+    await layout.push(helloDescriptor(), [HELLO]);
+    expect(await layout.has(helloDescriptor())).toBe(true);
+  });
+
   it('refuses a directory that is something else', async () => {
     const layout = new Layout(temporaryDirectory());
+    writeFileSync(join(layout.root, 'notes.txt'), '');
     await expect(layout.list()).rejects.toThrow(InvalidImageError);
   });
 

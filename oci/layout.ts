@@ -6,7 +6,7 @@
  * are in `ingest/`.
  */
 import { constants } from 'node:fs';
-import { mkdir, open, readFile, stat } from 'node:fs/promises';
+import { mkdir, open, readFile, readdir, stat } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -88,7 +88,7 @@ export class Layout implements Target {
     const marker = join(this.root, 'oci-layout');
     const bytes = await this.#readSmall(marker);
     if (bytes === undefined) {
-      if ((await stat(this.root).catch(() => undefined)) === undefined) return [];
+      if (await this.#isUnused()) return [];
       throw new InvalidImageError(`${this.root} is not an OCI image layout: it has no oci-layout file`);
     }
     checkLayoutVersion(bytes, marker);
@@ -158,6 +158,17 @@ export class Layout implements Target {
 
   #ingestPath(): string {
     return join(this.root, 'ingest');
+  }
+
+  /** Whether the directory is missing or empty (a volume, say), or another process is just creating the layout. */
+  async #isUnused(): Promise<boolean> {
+    try {
+      const names = await readdir(this.root);
+      return names.every((name) => name === 'blobs' || name === 'ingest');
+    } catch (error) {
+      if (errorCode(error) === 'ENOENT') return true;
+      throw this.#failure('read', error);
+    }
   }
 
   async #create(): Promise<void> {

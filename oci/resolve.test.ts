@@ -123,10 +123,13 @@ suite('a path', () => {
     await expect(resolveImage('./missing', options)).rejects.toThrow(NotFoundError);
   });
 
-  it('that is an empty directory is refused', async () => {
+  it.each([
+    ['./empty', 'there is no image in ./empty'],
+    ['.', '. is not an OCI image layout'],
+  ])('%s without images is refused', async (text, message) => {
     const options = await inDirectoryWith('a/b:1');
     mkdirSync('empty');
-    await expect(resolveImage('./empty', options)).rejects.toThrow('is not an OCI image layout');
+    await expect(resolveImage(text, options)).rejects.toThrow(message);
   });
 
   it('with a missing or corrupt blob names it when it is read', async () => {
