@@ -1,0 +1,59 @@
+// Keeps transpiled components in files, so that a gadget starts without the transpiler the next time.
+
+import { createHash, randomBytes } from 'node:crypto';
+import { mkdir, open, rename, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { deserialize, serialize } from 'node:v8';
+import { TRANSPILER_VERSION, type Transpiled } from './transpile.js';
+
+const DIGEST_SIZE = 32;
+
+/**
+ * The entry for a component's digest (hex), or undefined when there is none that can be trusted: one whose content
+ * does not have the digest it starts with, or that another user could have written.
+ */
+export async function readCached(directory: string, digest: string): Promise<Transpiled | undefined> {
+  try {
+    const entry = await readPrivate(join(directory, fileName(digest)));
+    if (entry === undefined) return undefined;
+    const content = entry.subarray(DIGEST_SIZE);
+    if (!sha256(content).equals(entry.subarray(0, DIGEST_SIZE))) return undefined;
+    return deserialize(content) as Transpiled;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Stores an entry: whole or not at all. Throws when the directory cannot be written. */
+export async function writeCached(directory: string, digest: string, transpiled: Transpiled): Promise<void> {
+  await mkdir(directory, { recursive: true, mode: 0o755 });
+  const content = serialize(transpiled);
+  const temporary = join(directory, `.${randomBytes(8).toString('hex')}`);
+  try {
+    await writeFile(temporary, Buffer.concat([sha256(content), content]), { mode: 0o644, flag: 'wx' });
+    await rename(temporary, join(directory, fileName(digest)));
+  } catch (error) {
+    await rm(temporary, { force: true });
+    throw error;
+  }
+}
+
+function fileName(digest: string): string {
+  return `${digest}-${TRANSPILER_VERSION}`;
+}
+
+/** The content of a file that nobody but us and root can write: what is in it will be run. */
+async function readPrivate(path: string): Promise<Buffer | undefined> {
+  const file = await open(path);
+  try {
+    const { uid, mode } = await file.stat();
+    if ((uid !== 0 && uid !== process.getuid?.()) || (mode & 0o022) !== 0) return undefined;
+    return await file.readFile();
+  } finally {
+    await file.close();
+  }
+}
+
+function sha256(content: Uint8Array): Buffer {
+  return createHash('sha256').update(content).digest();
+}

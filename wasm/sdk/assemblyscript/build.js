@@ -1,0 +1,67 @@
+// Builds a gadget's Wasm component from AssemblyScript: node build.js ENTRY.ts OUT.wasm
+// The output depends on the sources and the versions of the tools only.
+
+import { readFile, writeFile } from 'node:fs/promises';
+import { dirname, join, resolve } from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import asc from 'assemblyscript/asc';
+import { componentEmbed, componentNew, parse, print } from '@bytecodealliance/jco-transpile/wasm-tools';
+
+const SDK = dirname(fileURLToPath(import.meta.url));
+const WIT = join(SDK, '../../wit/post-processor.wit');
+const INTERFACE = 'ig:post-processor/processor@0.1.0';
+const FUNCTIONS = ['init', 'select', 'process', 'finish'];
+
+/** What the component exports, around the author's module. */
+const ENTRY = 'entry.ts';
+const ENTRY_TEXT = `import './program';\nexport { ${FUNCTIONS.join(', ')}, cabi_realloc } from 'ig/abi';\n`;
+
+/** Builds `entry` to a component. Throws an Error whose message is the compiler's output. */
+export async function build(entry) {
+  const core = await compile(resolve(entry));
+  const binary = await renameExports(core);
+  const witSource = await readFile(WIT, 'utf8');
+  const embedded = await componentEmbed({ binary, witSource, world: 'post-processor', stringEncoding: 'utf8' });
+  return componentNew(embedded, []);
+}
+
+async function compile(entry) {
+  const root = dirname(entry);
+  const files = new Map([[join(root, ENTRY), ENTRY_TEXT.replace('./program', './' + entry.slice(root.length + 1, -3))]]);
+  let wasm;
+  const options = ['-O3', '--runtime', 'minimal', '--enable', 'bulk-memory', '--use', 'abort='];
+  const { error, stderr } = await asc.main(
+    [ENTRY, '--outFile', 'out.wasm', '--baseDir', root, '--path', SDK, ...options],
+    {
+      readFile: (name, base) => {
+        const path = resolve(base, name);
+        return files.get(path) ?? readFile(path, 'utf8').catch(() => null);
+      },
+      writeFile: (_name, bytes) => void (wasm = bytes),
+      listFiles: () => [],
+    },
+  );
+  if (error !== null || wasm === undefined) throw new Error(`${stderr.toString()}${error?.message ?? 'no output'}`);
+  return wasm;
+}
+
+/** AssemblyScript cannot name an export as the component model wants it. */
+async function renameExports(core) {
+  let text = await print(core);
+  for (const name of FUNCTIONS) text = text.replace(`(export "${name}" `, `(export "${INTERFACE}#${name}" `);
+  return parse(text);
+}
+
+if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
+  const [entry, out] = process.argv.slice(2);
+  if (entry === undefined || out === undefined) {
+    process.stderr.write('usage: node build.js ENTRY.ts OUT.wasm\n');
+    process.exit(2);
+  }
+  try {
+    await writeFile(out, await build(entry));
+  } catch (error) {
+    process.stderr.write(`${error.message}\n`);
+    process.exit(1);
+  }
+}
