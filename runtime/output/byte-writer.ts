@@ -1,0 +1,178 @@
+// A growable run of bytes that outputs write into; reused for every batch, so that writing allocates nothing.
+
+const ENCODER = new TextEncoder();
+
+/** A constant piece of output, encoded once: its bytes as little-endian words, so that four go at a time. */
+export interface Piece {
+  readonly sizeBytes: number;
+  readonly words: Uint32Array;
+}
+
+const WORD_SIZE = 4;
+
+export function constant(text: string): Piece {
+  const bytes = ENCODER.encode(text);
+  const padded = new Uint8Array(Math.ceil(bytes.length / WORD_SIZE) * WORD_SIZE);
+  padded.set(bytes);
+  const view = new DataView(padded.buffer);
+  const words = new Uint32Array(padded.length / WORD_SIZE);
+  for (let i = 0; i < words.length; i++) words[i] = view.getUint32(i * WORD_SIZE, true);
+  return { sizeBytes: bytes.length, words };
+}
+
+const DIGIT_0 = 0x30;
+const MINUS = 0x2d;
+const HEX_DIGITS = ENCODER.encode('0123456789abcdef');
+const BILLION = 1_000_000_000;
+
+export class ByteWriter {
+  /** Replaced when it grows: read it again after `ensure`. */
+  bytes: Uint8Array;
+  private view: DataView;
+  /** Where the next byte goes. */
+  position = 0;
+
+  constructor(sizeBytes: number = 64 * 1024) {
+    this.bytes = new Uint8Array(sizeBytes);
+    this.view = new DataView(this.bytes.buffer);
+  }
+
+  /** What was written since the last `clear`; valid until the next write. */
+  get written(): Uint8Array {
+    return this.bytes.subarray(0, this.position);
+  }
+
+  clear(): void {
+    this.position = 0;
+  }
+
+  /** Makes room for `sizeBytes` more. */
+  ensure(sizeBytes: number): void {
+    if (this.position + sizeBytes > this.bytes.length) this.grow(sizeBytes);
+  }
+
+  private grow(sizeBytes: number): void {
+    const grown = new Uint8Array(Math.max(this.bytes.length * 2, this.position + sizeBytes));
+    grown.set(this.bytes.subarray(0, this.position));
+    this.bytes = grown;
+    this.view = new DataView(grown.buffer);
+  }
+
+  byte(value: number): void {
+    this.ensure(1);
+    this.bytes[this.position++] = value;
+  }
+
+  raw(piece: Piece): void {
+    const { words, sizeBytes } = piece;
+    // The last word may reach behind the piece, where the next bytes will overwrite it.
+    this.ensure(sizeBytes + WORD_SIZE);
+    const view = this.view;
+    let position = this.position;
+    for (let i = 0; i < words.length; i++, position += WORD_SIZE) view.setUint32(position, words[i]!, true);
+    this.position += sizeBytes;
+  }
+
+  /** Writes the same byte `count` times. */
+  repeat(value: number, count: number): void {
+    this.ensure(count);
+    const end = this.position + count;
+    for (let i = this.position; i < end; i++) this.bytes[i] = value;
+    this.position = end;
+  }
+
+  /** Writes text whose every character is ASCII. Only for set-up and for numbers that need a string anyway. */
+  ascii(text: string): void {
+    this.ensure(text.length);
+    for (let i = 0; i < text.length; i++) this.bytes[this.position++] = text.charCodeAt(i);
+  }
+
+  /** Writes 0 … 2^32 − 1 in decimal. */
+  uint32(value: number): void {
+    this.ensure(10);
+    const bytes = this.bytes;
+    const end = this.position + digitsOf(value);
+    let position = end;
+    let rest = value;
+    while (rest >= 10) {
+      const tenth = (rest / 10) >>> 0;
+      bytes[--position] = DIGIT_0 + rest - tenth * 10;
+      rest = tenth;
+    }
+    bytes[--position] = DIGIT_0 + rest;
+    this.position = end;
+  }
+
+  /** Writes −2^31 … 2^32 − 1 in decimal. */
+  int32(value: number): void {
+    if (value < 0) this.byte(MINUS);
+    this.uint32(value < 0 ? -value : value);
+  }
+
+  /** Writes an unsigned 64-bit number, given as its halves, in decimal, exactly. */
+  uint64(low: number, high: number): void {
+    if (high === 0) {
+      this.uint32(low);
+      return;
+    }
+    // Schoolbook division by 10^9 in base 2^16: no step exceeds 10^9 · 2^16, which a double holds exactly.
+    // (`%` on doubles is many times slower than this.)
+    const quotient1 = Math.floor(high / BILLION);
+    const step2 = (high - quotient1 * BILLION) * 0x1_0000 + (low >>> 16);
+    const quotient2 = Math.floor(step2 / BILLION);
+    const step3 = (step2 - quotient2 * BILLION) * 0x1_0000 + (low & 0xffff);
+    const quotient3 = Math.floor(step3 / BILLION);
+    const billions = (quotient1 * 0x1_0000 + quotient2) * 0x1_0000 + quotient3;
+    if (billions < BILLION) {
+      this.uint32(billions);
+    } else {
+      const tens = Math.floor(billions / BILLION);
+      this.uint32(tens);
+      this.nineDigits(billions - tens * BILLION);
+    }
+    this.nineDigits(step3 - quotient3 * BILLION);
+  }
+
+  /** Writes a signed 64-bit number, given as its halves, in decimal, exactly. */
+  int64(low: number, high: number): void {
+    if (high >>> 31 === 0) {
+      this.uint64(low, high);
+      return;
+    }
+    this.byte(MINUS);
+    const negatedLow = -low >>> 0;
+    this.uint64(negatedLow, (~high + (negatedLow === 0 ? 1 : 0)) >>> 0);
+  }
+
+  private nineDigits(value: number): void {
+    this.ensure(9);
+    let rest = value | 0;
+    for (let i = this.position + 8; i >= this.position; i--) {
+      const tenth = (rest / 10) | 0;
+      this.bytes[i] = DIGIT_0 + rest - tenth * 10;
+      rest = tenth;
+    }
+    this.position += 9;
+  }
+
+  /** Writes `bytes[start .. end)` as hexadecimal digits. */
+  hex(bytes: Uint8Array, start: number, end: number): void {
+    this.ensure((end - start) * 2);
+    for (let i = start; i < end; i++) {
+      const value = bytes[i]!;
+      this.bytes[this.position++] = HEX_DIGITS[value >> 4]!;
+      this.bytes[this.position++] = HEX_DIGITS[value & 15]!;
+    }
+  }
+}
+
+function digitsOf(value: number): number {
+  if (value < 100_000) {
+    if (value < 100) return value < 10 ? 1 : 2;
+    if (value < 1000) return 3;
+    return value < 10_000 ? 4 : 5;
+  }
+  if (value < 10_000_000) return value < 1_000_000 ? 6 : 7;
+  if (value < 100_000_000) return 8;
+  return value < BILLION ? 9 : 10;
+}

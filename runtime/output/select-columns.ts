@@ -1,0 +1,76 @@
+// Chooses the columns of a data source: the visible ones, or what the user asked for.
+
+import { type DataSource } from '../data/data-source.js';
+import { type Field } from '../data/field.js';
+import { didYouMean } from '../data/nearest.js';
+import { type ColumnSpec, aliasOf, columnOf, isHidden } from './column-spec.js';
+import { OutputError } from './errors.js';
+
+/**
+ * The columns to show. `fields` is the user's choice: `proc.comm,args` for these and no others, in this order,
+ * or `+sessionid,-tty` to change what is shown by default.
+ * Throws OutputError for a name that is unknown or means several fields.
+ */
+export function selectColumns(source: DataSource, fields?: string): ColumnSpec[] {
+  return selectFields(source, fields).map((field) => columnOf(field));
+}
+
+function selectFields(source: DataSource, choice: string | undefined): Field[] {
+  const visible = source.valueFields().filter((field) => !isHidden(field));
+  if (choice === undefined) return visible;
+  const items = choice
+    .split(',')
+    .map((item) => item.trim())
+    .filter((item) => item !== '');
+  if (items.length === 0) throw new OutputError('--fields names no field; give some, like proc.comm,args');
+  const relative = items.filter((item) => /^[+-]/.test(item));
+  if (relative.length === 0) return unique(items.map((item) => resolveField(source, item)));
+  if (relative.length < items.length) {
+    throw new OutputError(
+      `--fields ${choice} mixes fields to add or remove with plain ones; put + or - before all of them or none`,
+    );
+  }
+  return changed(source, visible, items);
+}
+
+function changed(source: DataSource, visible: readonly Field[], items: readonly string[]): Field[] {
+  const fields = new Set(visible);
+  for (const item of items) {
+    const field = resolveField(source, item.slice(1).trim());
+    if (item.startsWith('+')) fields.add(field);
+    else fields.delete(field);
+  }
+  if (fields.size === 0) throw new OutputError('--fields removes every column; leave at least one');
+  return [...fields];
+}
+
+function unique(fields: readonly Field[]): Field[] {
+  return [...new Set(fields)];
+}
+
+/**
+ * The field a user means: by full name, else by alias (`pid`), else by the last part of its name.
+ * Throws OutputError.
+ */
+export function resolveField(source: DataSource, name: string): Field {
+  const fields = source.valueFields();
+  const exact = source.field(name);
+  if (exact !== undefined && exact.kind !== 'none') return exact;
+  const folded = name.toLowerCase();
+  const byAlias = fields.filter((field) => aliasOf(field).toLowerCase() === folded);
+  const matches =
+    byAlias.length > 0 ? byAlias : fields.filter((field) => field.name.toLowerCase() === folded);
+  if (matches.length === 1) return matches[0]!;
+  if (matches.length > 1) {
+    const names = matches.map((field) => field.fullName).join(', ');
+    throw new OutputError(`field ${name} of ${source.name} could be any of ${names}; give the full name`);
+  }
+  const children = fields.filter((field) => field.fullName.startsWith(`${exact?.fullName ?? name}.`));
+  if (children.length > 0) {
+    const names = children.map((field) => field.fullName).join(', ');
+    throw new OutputError(`${name} of ${source.name} is a group of fields; choose from ${names}`);
+  }
+  const known = fields.map((field) => field.fullName);
+  const hint = didYouMean(name, known) || `; there are ${known.join(', ')}`;
+  throw new OutputError(`data source ${source.name} has no field ${name}${hint}`);
+}
