@@ -3,7 +3,7 @@
  * other hosts, time-outs, and failures named for the user.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Agent, request } from 'undici';
+import { EnvHttpProxyAgent, request } from 'undici';
 import type { Dispatcher } from 'undici';
 import { RegistryError, TlsError, UnreachableError, errorCode } from './errors.js';
 
@@ -15,19 +15,24 @@ const CONNECT_TIMEOUT_MS = 10_000;
 /** No server may take longer over one answer, however steadily it trickles. */
 const TOTAL_TIMEOUT_MS = 15 * 60_000;
 
+/** A proxy's loopback is not ours. */
+const NEVER_PROXIED = ['localhost', '127.0.0.1', '[::1]'];
+
 const RESET_CODES = new Set(['ECONNRESET', 'EPIPE', 'UND_ERR_SOCKET']);
 const TLS_CODE =
   /^(?:CERT_|ERR_TLS_|ERR_SSL_|EPROTO$|DEPTH_ZERO_SELF_SIGNED|SELF_SIGNED_CERT|UNABLE_TO_|HOSTNAME_MISMATCH|INVALID_CA)/;
 
 export type Response = Dispatcher.ResponseData;
 
-/** The connections to one registry and where it redirects to. */
+/** The connections to one registry and where it redirects to, through the proxy that HTTPS_PROXY and such name. */
 export class HttpClient {
-  readonly #agent: Agent;
+  readonly #agent: EnvHttpProxyAgent;
 
   /** @param timeoutMs longest silence of a server: before it answers, and between two pieces of an answer */
   constructor(timeoutMs: number) {
-    this.#agent = new Agent({
+    const { no_proxy: lower, NO_PROXY: upper } = process.env;
+    this.#agent = new EnvHttpProxyAgent({
+      noProxy: [lower ?? upper ?? '', ...NEVER_PROXIED].join(','),
       headersTimeout: timeoutMs,
       bodyTimeout: timeoutMs,
       connect: { timeout: Math.min(timeoutMs, CONNECT_TIMEOUT_MS) },

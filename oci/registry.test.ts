@@ -1,9 +1,10 @@
 import { createServer } from 'node:http';
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { connect } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { describe as suite, expect, it, onTestFinished } from 'vitest';
+import { describe as suite, expect, it, onTestFinished, vi } from 'vitest';
 import { temporaryDirectory } from '../test/registry/images.js';
 import { findCredentials, parseChallenge } from './auth.js';
 import { MAX_MANIFEST_BYTES, MEDIA_TYPE, describe } from './descriptor.js';
@@ -252,6 +253,27 @@ suite('a registry that gives out tokens', () => {
       }
     });
     await expect(fetchBlob(repositoryAt(host))).rejects.toThrow('sent no token');
+  });
+});
+
+suite('a proxy', () => {
+  it('named in the environment is used, but not for this machine', async () => {
+    const target = await serve((_request, response) => response.end(BLOB));
+    const proxy = createServer();
+    const tunnels: string[] = [];
+    proxy.on('connect', (request, client) => {
+      tunnels.push(request.url ?? '');
+      client.write('HTTP/1.1 200 OK\r\n\r\n');
+      client.pipe(connect(Number(target.host.split(':')[1]), '127.0.0.1')).pipe(client);
+    });
+    await new Promise<void>((resolve) => proxy.listen(0, '127.0.0.1', resolve));
+    onTestFinished(() => void proxy.close());
+    vi.stubEnv('http_proxy', `http://127.0.0.1:${(proxy.address() as AddressInfo).port}`);
+    onTestFinished(() => void vi.unstubAllEnvs());
+    expect(await fetchBlob(repositoryAt('registry.invalid:80'))).toEqual(BLOB);
+    expect(tunnels).toEqual(['registry.invalid:80']);
+    expect(await fetchBlob(repositoryAt(target.host))).toEqual(BLOB);
+    expect(tunnels.length).toBe(1);
   });
 });
 

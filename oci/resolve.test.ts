@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe as suite, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe as suite, expect, it, onTestFinished, vi } from 'vitest';
 import { EBPF_AMD64, buildSample, temporaryDirectory } from '../test/registry/images.js';
 import { MEDIA_TYPE, describe } from './descriptor.js';
 import { InvalidImageError, InvalidReferenceError, NotFoundError, UnreachableError } from './errors.js';
@@ -37,6 +37,16 @@ suite('a short name', () => {
       descriptor: { digest },
     });
   });
+});
+
+it('says of a mistyped short name that it is not built in', async () => {
+  const { options } = await setUp();
+  // Through a dead proxy, so that the test does not depend on the network.
+  vi.stubEnv('https_proxy', `http://${DEAD}`);
+  onTestFinished(() => void vi.unstubAllEnvs());
+  await expect(resolveImage('trace_exce', options)).rejects.toThrow(
+    '; there is no built-in gadget trace_exce',
+  );
 });
 
 suite('a full reference', () => {

@@ -83,16 +83,16 @@ async function pull(reference: Reference, options: ResolveOptions): Promise<Reso
   }
 }
 
-/** Someone who asked for a registry's image may be as well served by the built-in gadget of that name. */
-async function withBuiltinHint(
-  error: unknown,
-  { name }: Reference,
-  builtin: Layout | undefined,
-): Promise<Error> {
+/**
+ * Someone who asked for a registry's image may be as well served by the built-in gadget of that name, and who
+ * mistyped a built-in gadget's name should not go looking for the network.
+ */
+async function withBuiltinHint(error: unknown, reference: Reference, builtin?: Layout): Promise<Error> {
   if (!(error instanceof OciError) || builtin === undefined) return error as Error;
+  const { name, short } = reference;
   const found = await lookUp(builtin, parseReference(name));
-  if (found === undefined) return error;
-  error.message += `; there is a built-in gadget ${name}: ig run ${name}`;
+  if (found !== undefined) error.message += `; there is a built-in gadget ${name}: ig run ${name}`;
+  else if (short) error.message += `; there is no built-in gadget ${name}`;
   return error;
 }
 
