@@ -1,0 +1,75 @@
+// Finds container ids in cgroup names: every engine puts the id into the name of the container's cgroup.
+
+import { readFileSync, statSync } from 'node:fs';
+
+// docker, containerd (cgroupfs driver): ID; docker-ID.scope, cri-containerd-ID.scope, crio-ID.scope,
+// libpod-ID.scope, libpod-ID, nerdctl-ID.scope (systemd driver); …slice:cri-containerd:ID (driver mismatch).
+const CONTAINER_CGROUP = /^(?:(.*)[-:])?([0-9a-f]{64})(?:\.scope)?$/;
+/** conmon watches a container from the host side, in a cgroup named after it. */
+const NOT_INSIDE = /(^|-)conmon$/;
+
+/** The container id in the name of one cgroup, or undefined. */
+export function containerIdOf(cgroupName: string): string | undefined {
+  const match = CONTAINER_CGROUP.exec(cgroupName);
+  if (match === null || NOT_INSIDE.test(match[1] ?? '')) return undefined;
+  return match[2];
+}
+
+/** The id of the innermost container on a cgroup path: `/docker/ID/init.scope` is in container ID. */
+export function containerIdInPath(path: string): string | undefined {
+  for (const name of path.split('/').reverse()) {
+    const id = containerIdOf(name);
+    if (id !== undefined) return id;
+  }
+  return undefined;
+}
+
+export interface CgroupMembership {
+  readonly containerId: string;
+  /** The container's own cgroup in the v2 tree (`/docker/ID`); undefined where only v1 knows it. */
+  readonly unifiedPath?: string;
+}
+
+/** What the text of /proc/PID/cgroup says about the container; undefined for a process in none. */
+export function parseCgroupFile(text: string): CgroupMembership | undefined {
+  // Each line is hierarchy-ID:controllers:path; 0:: is the v2 tree (cgroups(7)).
+  const paths = text
+    .split('\n')
+    .map((line) => /^(\d+):[^:]*:(\/.*)$/.exec(line))
+    .filter((match) => match !== null)
+    .map((match) => ({ unified: match[1] === '0', path: match[2]! }))
+    .sort((a, b) => Number(b.unified) - Number(a.unified));
+  for (const { unified, path } of paths) {
+    const containerId = containerIdInPath(path);
+    if (containerId === undefined) continue;
+    const end = path.indexOf('/', path.indexOf(containerId));
+    const own = end < 0 ? path : path.slice(0, end);
+    return unified ? { containerId, unifiedPath: own } : { containerId };
+  }
+  return undefined;
+}
+
+/** The container a process is in; undefined when it is in none, or gone. */
+export function cgroupOf(pid: number): CgroupMembership | undefined {
+  try {
+    return parseCgroupFile(readFileSync(`/proc/${pid}/cgroup`, 'utf8'));
+  } catch {
+    return undefined;
+  }
+}
+
+/** Where the v2 tree is mounted: alone, or beside v1 hierarchies. */
+const UNIFIED_MOUNTS = ['/sys/fs/cgroup', '/sys/fs/cgroup/unified'];
+
+/** The id the kernel gives a cgroup of the v2 tree: its directory's inode number (kernfs, 64-bit). */
+export function cgroupIdOf(unifiedPath: string): number | undefined {
+  for (const mount of UNIFIED_MOUNTS) {
+    try {
+      statSync(`${mount}/cgroup.controllers`);
+      return statSync(`${mount}${unifiedPath}`).ino;
+    } catch {
+      // Not here: the next place, or no v2 tree at all.
+    }
+  }
+  return undefined;
+}

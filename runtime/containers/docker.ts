@@ -1,0 +1,230 @@
+// The docker engine, through its HTTP API on a unix socket (docs.docker.com/reference/api/engine).
+
+import { existsSync } from 'node:fs';
+import type { Engine, EngineContainer, EngineEvent } from './engine.js';
+import { EngineAnswerError, EngineUnavailableError, reasonOf } from './errors.js';
+import { arrayAt, at, countAt, stringAt } from './json.js';
+import { getJson, streamLines } from './unix-http.js';
+
+const DEFAULT_SOCKETS = ['/run/docker.sock', '/var/run/docker.sock'];
+/** The API this client is written for: docker 20.10. */
+const WANTED_API = '1.41';
+const CONNECT_TIMEOUT_MS = 1000;
+const LIST_TIMEOUT_MS = 5000;
+/** Events of a new container wait for this answer: it must come well within the second they may wait. */
+const INSPECT_TIMEOUT_MS = 400;
+const INSPECTS_AT_ONCE = 8;
+/** Image digests kept; far more than a machine has images in use. */
+const MAX_DIGESTS = 4096;
+
+export interface DockerOptions {
+  /** `--docker-socketpath`; the usual places when left out. */
+  socketPath?: string;
+}
+
+export class DockerEngine implements Engine {
+  readonly name = 'docker';
+  readonly address: string;
+  readonly #isDefault: boolean;
+  readonly #digests = new Map<string, string>();
+  #version = '';
+
+  constructor(options: DockerOptions = {}) {
+    this.#isDefault = options.socketPath === undefined;
+    const given = options.socketPath?.replace(/^unix:\/\//, '');
+    this.address = given ?? DEFAULT_SOCKETS.find((path) => existsSync(path)) ?? DEFAULT_SOCKETS[0]!;
+  }
+
+  async connect(): Promise<void> {
+    try {
+      const version = await getJson(this.address, '/version', CONNECT_TIMEOUT_MS);
+      this.#version = negotiate(stringAt(version, 'MinAPIVersion'), stringAt(version, 'ApiVersion'));
+    } catch (cause) {
+      throw this.#unavailable(cause);
+    }
+  }
+
+  async list(): Promise<EngineContainer[]> {
+    const answer = await this.#get('/containers/json?all=1', LIST_TIMEOUT_MS);
+    if (!Array.isArray(answer)) throw new EngineAnswerError('docker listed its containers as something else');
+    const stopped: EngineContainer[] = [];
+    const running: EngineContainer[] = [];
+    for (const entry of answer as unknown[]) {
+      const container = fromListing(entry);
+      if (container.id !== '') (isRunning(entry) ? running : stopped).push(container);
+    }
+    // Only an inspection tells the pid. One that fails leaves what the listing said.
+    const inspected = await mapLimited(running, INSPECTS_AT_ONCE, (container) =>
+      this.inspect(container.id).catch(() => container),
+    );
+    return [...stopped, ...inspected.filter((container) => container !== undefined)];
+  }
+
+  async inspect(id: string): Promise<EngineContainer | undefined> {
+    let answer: unknown;
+    try {
+      answer = await this.#get(`/containers/${encodeURIComponent(id)}/json`, INSPECT_TIMEOUT_MS);
+    } catch (error) {
+      if (error instanceof EngineAnswerError && error.status === 404) return undefined;
+      throw error;
+    }
+    const imageId = stringAt(answer, 'Image');
+    const running = at(answer, 'State', 'Running') === true;
+    return {
+      id: stringAt(answer, 'Id'),
+      name: withoutSlash(stringAt(answer, 'Name')),
+      pid: running ? countAt(answer, 'State', 'Pid') : 0,
+      imageName: stringAt(answer, 'Config', 'Image'),
+      imageDigest: await this.#digestOf(imageId),
+      imageId,
+      startedAt: running ? stringAt(answer, 'State', 'StartedAt') : '',
+    };
+  }
+
+  async watch(onEvent: (event: EngineEvent) => void, signal: AbortSignal): Promise<void> {
+    const filters = JSON.stringify({ type: ['container'], event: Object.keys(EVENTS) });
+    // Docker says 200 before it subscribes; `since` has it replay what happened in between.
+    const sinceS = Math.floor(Date.now() / 1000);
+    const path = this.#versioned(`/events?since=${sinceS}&filters=${encodeURIComponent(filters)}`);
+    const stream = {
+      onOpen: () => onEvent({ kind: 'open' }),
+      onLine: (line: string) => {
+        const event = parseEvent(line);
+        if (event !== undefined) onEvent(event);
+      },
+    };
+    await streamLines(this.address, path, CONNECT_TIMEOUT_MS, stream, signal);
+  }
+
+  #get(path: string, timeoutMs: number): Promise<unknown> {
+    return getJson(this.address, this.#versioned(path), timeoutMs);
+  }
+
+  #versioned(path: string): string {
+    return this.#version === '' ? path : `/v${this.#version}${path}`;
+  }
+
+  /** The digest under which an image was pulled or pushed; asked once per image. */
+  async #digestOf(imageId: string): Promise<string> {
+    const known = this.#digests.get(imageId);
+    if (known !== undefined || imageId === '') return known ?? '';
+    let digest = '';
+    try {
+      const image = await this.#get(`/images/${encodeURIComponent(imageId)}/json`, INSPECT_TIMEOUT_MS);
+      const reference = arrayAt(image, 'RepoDigests')[0];
+      if (typeof reference === 'string') digest = reference.slice(reference.lastIndexOf('@') + 1);
+    } catch (error) {
+      // A removed image has no digest any more; for all else, the next container asks again.
+      if (!(error instanceof EngineAnswerError && error.status === 404)) return '';
+    }
+    if (this.#digests.size >= MAX_DIGESTS) this.#digests.clear();
+    this.#digests.set(imageId, digest);
+    return digest;
+  }
+
+  #unavailable(cause: unknown): EngineUnavailableError {
+    const code = (cause as NodeJS.ErrnoException).code;
+    const why =
+      code === 'ENOENT'
+        ? 'there is no such socket'
+        : code === 'ECONNREFUSED'
+          ? 'nobody listens there'
+          : code === 'EACCES' || code === 'EPERM'
+            ? 'permission is denied'
+            : reasonOf(cause);
+    return new EngineUnavailableError(`Cannot reach docker at ${this.address}: ${why}.`, {
+      // A socket the user named is expected to be there.
+      missing: code === 'ENOENT' && this.#isDefault,
+      cause,
+    });
+  }
+}
+
+/** The newest API version both sides know; what to ask for when the server names none is its default. */
+function negotiate(oldest: string, newest: string): string {
+  if (!isVersion(newest)) return '';
+  if (isVersion(oldest) && compareVersions(WANTED_API, oldest) < 0) return oldest;
+  return compareVersions(WANTED_API, newest) > 0 ? newest : WANTED_API;
+}
+
+function isVersion(text: string): boolean {
+  return /^\d+\.\d+$/.test(text);
+}
+
+function compareVersions(a: string, b: string): number {
+  const [majorA = 0, minorA = 0] = a.split('.').map(Number);
+  const [majorB = 0, minorB = 0] = b.split('.').map(Number);
+  return majorA - majorB || minorA - minorB;
+}
+
+function fromListing(entry: unknown): EngineContainer {
+  const names = arrayAt(entry, 'Names').filter((name) => typeof name === 'string');
+  // Links of other containers add names of two parts: `/web/db`.
+  const own = names.find((name) => name.lastIndexOf('/') <= 0) ?? names[0] ?? '';
+  return {
+    id: stringAt(entry, 'Id'),
+    name: withoutSlash(own),
+    pid: 0,
+    imageName: stringAt(entry, 'Image'),
+    imageDigest: '',
+    imageId: stringAt(entry, 'ImageID'),
+    startedAt: '',
+  };
+}
+
+function isRunning(entry: unknown): boolean {
+  const state = stringAt(entry, 'State');
+  return state === 'running' || state === 'paused' || state === 'restarting';
+}
+
+function withoutSlash(name: string): string {
+  return name.startsWith('/') ? name.slice(1) : name;
+}
+
+type ContainerEvent = (id: string, attributes: unknown) => EngineEvent;
+
+const named: ContainerEvent = (id, attributes) => ({
+  kind: 'created',
+  id,
+  name: withoutSlash(stringAt(attributes, 'name')),
+  imageName: stringAt(attributes, 'image'),
+});
+
+/** Docker's events that matter here, and what they say. */
+const EVENTS: Readonly<Record<string, ContainerEvent>> = {
+  create: named,
+  rename: named,
+  start: (id) => ({ kind: 'started', id }),
+  die: (id) => ({ kind: 'removed', id }),
+  destroy: (id) => ({ kind: 'deleted', id }),
+};
+
+function parseEvent(line: string): EngineEvent | undefined {
+  let event: unknown;
+  try {
+    event = JSON.parse(line);
+  } catch {
+    throw new EngineAnswerError('an event that is not JSON');
+  }
+  const action = stringAt(event, 'Action');
+  const id = stringAt(event, 'Actor', 'ID');
+  if (id === '' || !Object.hasOwn(EVENTS, action)) return undefined;
+  return EVENTS[action]!(id, at(event, 'Actor', 'Attributes'));
+}
+
+/** Like Promise.all over `items.map(work)`, with at most `limit` at once. */
+async function mapLimited<T, R>(
+  items: readonly T[],
+  limit: number,
+  work: (item: T) => Promise<R>,
+): Promise<R[]> {
+  const results = new Array<R>(items.length);
+  let next = 0;
+  const lane = async (): Promise<void> => {
+    for (let index = next++; index < items.length; index = next++) {
+      results[index] = await work(items[index]!);
+    }
+  };
+  await Promise.all(Array.from({ length: Math.min(limit, items.length) }, lane));
+  return results;
+}

@@ -1,0 +1,136 @@
+// Learns of every mount namespace from its first exec on, through an eBPF program of ours (tracker.bpf.c).
+
+import { existsSync, readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import {
+  BpfError,
+  NotSupportedByKernelError,
+  ObjectSpec,
+  RingReader,
+  type BpfMap,
+  type BpfObject,
+} from '../../bpf/index.js';
+
+/** A process that execs in a mount namespace for the first time in its life. */
+export interface Sighting {
+  readonly mntns: number;
+  readonly pid: number;
+  /** Inode number of its cgroup in the v2 tree. */
+  readonly cgroupId: number;
+  readonly bootNs: number;
+  /** Name of its cgroup, and of the nearest one above whose name could hold a container id; empty = none. */
+  readonly cgroup: string;
+  readonly ancestor: string;
+}
+
+export interface TrackerOptions {
+  readonly hostMntns: number;
+  /** The map gadgets filter by: new namespaces are put in at once, before any gadget sees their first event. */
+  readonly filterMap?: BpfMap;
+  /**
+   * Look already when the execve system call begins, for gadgets that filter by mount namespace there. Costs every
+   * system call of the machine a little, unless something traces system calls anyway.
+   */
+  readonly atSyscalls: boolean;
+}
+
+/** Bound of how late a sighting is, half of what the events of a new namespace surely wait. */
+const POLL_MS = 20;
+
+// struct settings and struct sighting of tracker.bpf.c.
+const SETTINGS_BYTES = 16;
+const AT = { mntns: 0, cgroupId: 8, bootNs: 16, pid: 24, cgroup: 32, ancestor: 160, end: 288 };
+const BATCH_RECORDS = 128;
+
+/** From the compiled file (dist/runtime/containers) and from the source. */
+const PLACES = ['tracker.bpf.o', '../../dist/runtime/containers/tracker.bpf.o'];
+
+const SYSCALL_PROGRAMS = ['execve_begins', 'execveat_begins'];
+
+export class Tracker {
+  readonly #object: BpfObject;
+  readonly #ring: RingReader;
+  readonly #onSighting: (seen: Sighting) => void;
+  readonly #timer: NodeJS.Timeout;
+  readonly #buffer = new Uint8Array(BATCH_RECORDS * AT.end);
+  readonly #offsets = new Uint32Array(BATCH_RECORDS + 1);
+
+  /**
+   * Loads and attaches the program: to be done before any gadget's is attached, as programs of one hook run in the
+   * order of their attachment. Throws `BpfError` and its kinds.
+   */
+  constructor(options: TrackerOptions, onSighting: (seen: Sighting) => void) {
+    this.#onSighting = onSighting;
+    this.#object = load(options);
+    try {
+      attach(this.#object);
+      const ring = this.#object.map('sightings');
+      this.#ring = new RingReader(ring.fd, ring.maxEntries);
+    } catch (error) {
+      this.#object.close();
+      throw error;
+    }
+    this.#timer = setInterval(() => this.poll(), POLL_MS);
+  }
+
+  /** Reports at once what has been seen so far. */
+  poll(): void {
+    let count: number;
+    do {
+      count = this.#ring.drain(this.#buffer, this.#offsets, 0, AT.end);
+      for (let i = 0; i < count; i++) this.#onSighting(parse(this.#buffer, this.#offsets[i]!));
+    } while (count === BATCH_RECORDS);
+  }
+
+  close(): void {
+    clearInterval(this.#timer);
+    this.#ring.close();
+    this.#object.close();
+  }
+}
+
+function load(options: TrackerOptions): BpfObject {
+  const here = dirname(fileURLToPath(import.meta.url));
+  const path = PLACES.map((place) => join(here, place)).find((place) => existsSync(place));
+  if (path === undefined) {
+    throw new BpfError(`The container tracker ${join(here, 'tracker.bpf.o')} is missing: run "make build".`);
+  }
+  const spec = ObjectSpec.open(readFileSync(path), 'container_tracker');
+  const settings = new DataView(new ArrayBuffer(SETTINGS_BYTES));
+  settings.setBigUint64(0, BigInt(options.hostMntns), true);
+  settings.setUint32(8, options.filterMap === undefined ? 0 : 1, true);
+  spec.setInitialValue('.rodata', 0, new Uint8Array(settings.buffer));
+  if (options.filterMap !== undefined) spec.reuseMap('gadget_mntns_filter_map', options.filterMap.fd);
+  for (const program of SYSCALL_PROGRAMS) spec.setAutoload(program, options.atSyscalls);
+  return spec.load();
+}
+
+function attach(object: BpfObject): void {
+  for (const program of object.programs) {
+    try {
+      program.attach();
+    } catch (error) {
+      // A kernel without system call tracepoints has no gadget that needs to be preceded there.
+      if (!(error instanceof NotSupportedByKernelError && SYSCALL_PROGRAMS.includes(program.name)))
+        throw error;
+    }
+  }
+}
+
+function parse(bytes: Uint8Array, start: number): Sighting {
+  const view = new DataView(bytes.buffer, bytes.byteOffset + start, AT.end);
+  return {
+    mntns: Number(view.getBigUint64(AT.mntns, true)),
+    cgroupId: Number(view.getBigUint64(AT.cgroupId, true)),
+    bootNs: Number(view.getBigUint64(AT.bootNs, true)),
+    pid: view.getUint32(AT.pid, true),
+    cgroup: textBetween(bytes, start + AT.cgroup, start + AT.ancestor),
+    ancestor: textBetween(bytes, start + AT.ancestor, start + AT.end),
+  };
+}
+
+function textBetween(bytes: Uint8Array, start: number, limit: number): string {
+  const end = bytes.subarray(start, limit).indexOf(0);
+  return Buffer.from(bytes.subarray(start, end < 0 ? limit : start + end)).toString('utf8');
+}

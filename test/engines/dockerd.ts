@@ -1,0 +1,221 @@
+// A docker daemon of the tests' own: nothing of it is shared with one that may run on the machine.
+//
+//   const dockerd = await startDockerd();      // private socket, data and state in a temporary directory
+//   dockerd.importBusybox();                   // image `busybox:latest`, made from this machine's programs
+//   dockerd.docker('run', '--rm', 'busybox', 'true');
+//   await dockerd.close();                     // stops it and its containers, removes the directory
+
+import { execFileSync, spawn, spawnSync, type ChildProcess } from 'node:child_process';
+import {
+  chmodSync,
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  rmdirSync,
+  rmSync,
+} from 'node:fs';
+import { readdirSync, symlinkSync, writeFileSync, closeSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+const READY_TIMEOUT_MS = 60_000;
+const STOP_TIMEOUT_MS = 30_000;
+
+export interface Dockerd {
+  readonly socketPath: string;
+  /** Runs the docker client; returns what it prints. Throws with its message when it fails. */
+  docker(...args: string[]): string;
+  /** The same in the background; ends with the daemon at the latest. */
+  spawnDocker(...args: string[]): ChildProcess;
+  /** Makes the image `busybox:latest` (Debian's busybox, dash as sh, so that every command is an exec). */
+  importBusybox(): void;
+  /** Stops the daemon, and with it its containers; data stays. */
+  stop(): Promise<void>;
+  /** Starts it again after {@link stop}. */
+  start(): Promise<void>;
+  /** Stops it and removes all its data. */
+  close(): Promise<void>;
+}
+
+/** Whether a docker daemon can be run here; tests skip where it cannot. */
+export function canRunDockerd(): boolean {
+  const found = spawnSync('sh', ['-c', 'command -v dockerd docker busybox'], { encoding: 'utf8' });
+  return process.getuid?.() === 0 && found.status === 0;
+}
+
+/** Starts a daemon without network, and waits until it answers. */
+export async function startDockerd(): Promise<Dockerd> {
+  const directory = mkdtempSync(join(tmpdir(), 'ig-dockerd-'));
+  const dockerd = new PrivateDockerd(directory);
+  try {
+    await dockerd.start();
+  } catch (error) {
+    await dockerd.close();
+    throw error;
+  }
+  return dockerd;
+}
+
+class PrivateDockerd implements Dockerd {
+  readonly socketPath: string;
+  readonly #directory: string;
+  readonly #clients = new Set<ChildProcess>();
+  #daemon: ChildProcess | undefined;
+
+  constructor(directory: string) {
+    this.#directory = directory;
+    this.socketPath = join(directory, 'docker.sock');
+  }
+
+  docker(...args: string[]): string {
+    const result = spawnSync('docker', ['-H', `unix://${this.socketPath}`, ...args], {
+      encoding: 'utf8',
+      env: this.#environment(),
+    });
+    if (result.status !== 0) {
+      throw new Error(`docker ${args.join(' ')} failed (${result.status}): ${result.stderr}`);
+    }
+    return result.stdout.trim();
+  }
+
+  spawnDocker(...args: string[]): ChildProcess {
+    const client = spawn('docker', ['-H', `unix://${this.socketPath}`, ...args], {
+      stdio: 'ignore',
+      env: this.#environment(),
+    });
+    this.#clients.add(client);
+    client.on('exit', () => this.#clients.delete(client));
+    return client;
+  }
+
+  importBusybox(): void {
+    const root = join(this.#directory, 'rootfs');
+    makeRootfs(root);
+    const tar = execFileSync('tar', ['-C', root, '-c', '.'], { maxBuffer: 64 << 20 });
+    const image = spawnSync(
+      'docker',
+      ['-H', `unix://${this.socketPath}`, 'import', '--change', 'CMD ["sh"]', '-', 'busybox:latest'],
+      { input: tar, encoding: 'utf8', env: this.#environment() },
+    );
+    if (image.status !== 0) throw new Error(`docker import failed: ${image.stderr}`);
+  }
+
+  async start(): Promise<void> {
+    const log = openSync(join(this.#directory, 'dockerd.log'), 'a');
+    this.#daemon = spawn('dockerd', this.#arguments(), { detached: true, stdio: ['ignore', log, log] });
+    closeSync(log);
+    const deadlineMs = Date.now() + READY_TIMEOUT_MS;
+    while (
+      spawnSync('docker', ['-H', `unix://${this.socketPath}`, 'version'], { stdio: 'ignore' }).status !== 0
+    ) {
+      if (this.#daemon.exitCode !== null || Date.now() > deadlineMs) {
+        throw new Error(`dockerd does not start: ${this.#lastLog()}`);
+      }
+      await sleep(100);
+    }
+  }
+
+  async stop(): Promise<void> {
+    const daemon = this.#daemon;
+    this.#daemon = undefined;
+    if (daemon?.pid === undefined || daemon.exitCode !== null) return;
+    const ended = new Promise((resolve) => daemon.once('exit', resolve));
+    daemon.kill('SIGTERM');
+    const inTime = await Promise.race([
+      ended.then(() => true),
+      sleep(STOP_TIMEOUT_MS, false, { ref: false }),
+    ]);
+    if (!inTime) daemon.kill('SIGKILL');
+    await ended;
+  }
+
+  async close(): Promise<void> {
+    for (const client of this.#clients) client.kill('SIGKILL');
+    await this.#removeContainers();
+    await this.stop();
+    removeEmptyCgroups();
+    unmountBelow(this.#directory);
+    rmSync(this.#directory, { recursive: true, force: true });
+  }
+
+  /** Containers that ignore SIGTERM would make the daemon wait ten seconds for each. */
+  async #removeContainers(): Promise<void> {
+    if (this.#daemon === undefined || this.#daemon.exitCode !== null) return;
+    try {
+      const ids = this.docker('ps', '-aq').split('\n').filter(Boolean);
+      if (ids.length > 0) this.docker('rm', '-f', ...ids);
+    } catch {
+      await sleep(0);
+    }
+  }
+
+  #arguments(): string[] {
+    const at = (name: string): string => join(this.#directory, name);
+    return [
+      ...['-H', `unix://${this.socketPath}`],
+      ...['--data-root', at('data'), '--exec-root', at('exec'), '--pidfile', at('docker.pid')],
+      // The machine's network is left alone.
+      ...['--bridge=none', '--iptables=false', '--ip6tables=false', '--ip-forward=false', '--ip-masq=false'],
+    ];
+  }
+
+  /** Without the user's contexts and credentials. */
+  #environment(): NodeJS.ProcessEnv {
+    return { ...process.env, DOCKER_CONFIG: join(this.#directory, 'client'), DOCKER_HOST: '' };
+  }
+
+  #lastLog(): string {
+    return readFileSync(join(this.#directory, 'dockerd.log'), 'utf8').split('\n').slice(-8).join('\n');
+  }
+}
+
+/** A root directory of busybox with a link for each applet, and dash as sh: Debian's ash runs many applets inside. */
+function makeRootfs(root: string): void {
+  for (const name of ['bin', 'etc', 'proc', 'sys', 'dev', 'root', 'tmp']) {
+    mkdirSync(join(root, name), { recursive: true });
+  }
+  chmodSync(join(root, 'tmp'), 0o1777);
+  const busybox = join(root, 'bin/busybox');
+  cpSync(pathOf('busybox'), busybox);
+  const applets = execFileSync(busybox, ['--list'], { encoding: 'utf8' }).split('\n');
+  for (const applet of applets.filter((name) => name !== '' && name !== 'busybox' && name !== 'sh')) {
+    symlinkSync('/bin/busybox', join(root, 'bin', applet));
+  }
+  const dash = pathOf('dash');
+  cpSync(dash, join(root, 'bin/sh'), { dereference: true });
+  for (const [library] of execFileSync('ldd', [dash], { encoding: 'utf8' }).matchAll(/\/\S+/g)) {
+    mkdirSync(dirname(join(root, library)), { recursive: true });
+    cpSync(library, join(root, library), { dereference: true });
+  }
+  writeFileSync(
+    join(root, 'etc/passwd'),
+    'root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534::/:/bin/false\n',
+  );
+  writeFileSync(join(root, 'etc/group'), 'root:x:0:\nnobody:x:65534:\n');
+}
+
+function pathOf(program: string): string {
+  return execFileSync('sh', ['-c', `command -v ${program}`], { encoding: 'utf8' }).trim();
+}
+
+/** The daemon leaves its cgroups behind; those of other daemons are not empty, or not below these. */
+function removeEmptyCgroups(): void {
+  for (const hierarchy of readdirSync('/sys/fs/cgroup')) {
+    try {
+      rmdirSync(join('/sys/fs/cgroup', hierarchy, 'docker'));
+    } catch {
+      // Not there, or in use.
+    }
+  }
+}
+
+function unmountBelow(directory: string): void {
+  const mounts = readFileSync('/proc/self/mounts', 'utf8')
+    .split('\n')
+    .map((line) => line.split(' ')[1] ?? '')
+    .filter((path) => path.startsWith(`${directory}/`));
+  for (const path of mounts.reverse()) spawnSync('umount', ['-l', path], { stdio: 'ignore' });
+}
