@@ -64,6 +64,16 @@ suite('a full reference', () => {
     await expect(failure).rejects.toThrow('there is a built-in gadget trace_exec: ig run trace_exec');
   });
 
+  it('is not the built-in gadget even where it names the same image', async () => {
+    const { builtin, options } = await setUp();
+    vi.stubEnv('https_proxy', `http://${DEAD}`);
+    onTestFinished(() => void vi.unstubAllEnvs());
+    const [entry] = await builtin.list();
+    for (const text of [entry?.reference ?? '', `ghcr.io/owner/x@${entry?.digest}`]) {
+      await expect(resolveImage(text, options)).rejects.toThrow('cannot reach registry ghcr.io');
+    }
+  });
+
   it('that cannot be had leads to no advice when no built-in gadget has its name', async () => {
     const { options } = await setUp();
     const message = await resolveImage(`${DEAD}/owner/other`, options).catch((error: Error) => error.message);

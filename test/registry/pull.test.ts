@@ -11,6 +11,7 @@ import { resolveImage } from '../../oci/resolve.js';
 import type { ResolvedImage } from '../../oci/resolve.js';
 import {
   EBPF_AMD64,
+  METADATA,
   buildSample,
   createTemporaryDirectory,
   removeDirectory,
@@ -102,6 +103,15 @@ describe('a registry over plain HTTP', () => {
 
   it('gives an image by digest', async () => {
     await expectSample(await pull(`${registry().host}/owner/trace_sample@${digest}`, insecure()));
+  });
+
+  it('takes and gives an image of metadata alone, which has no layers', async () => {
+    const bare = new Layout(temporaryDirectory());
+    const built = await buildSample(bare, REF, { platforms: [{ architecture: 'amd64' }] });
+    pushWithSkopeo(bare.root, REF, registry(), 'owner/bare:v1');
+    const { target, descriptor } = await pull(`${registry().host}/owner/bare:v1`, insecure());
+    expect(descriptor.digest).toBe(built.digest);
+    expect((await readGadgetImage(target, descriptor, { architecture: 'amd64' })).metadata).toEqual(METADATA);
   });
 
   it('stores a pulled image so that skopeo reads it', async () => {
