@@ -12,6 +12,7 @@ import { type Guest, instantiateGuest } from './guest.js';
 import { moduleForm } from './module-form.js';
 import { HARMFUL_GUEST, componentOf } from './testing.js';
 import { TRANSPILER_VERSION } from './transpile.js';
+import { runTranspiler } from './transpiler.js';
 
 let directory: string;
 let harmful: Uint8Array;
@@ -52,7 +53,7 @@ describe('prepareComponent', () => {
   });
 
   it('refuses a component cut short', async () => {
-    expect(await refusal(harmful.subarray(0, 500))).toMatch(/is not valid/);
+    expect(await refusal(harmful.subarray(0, 500))).toMatch(/is damaged/);
   });
 
   it('refuses imports, and names them', async () => {
@@ -65,8 +66,28 @@ describe('prepareComponent', () => {
       (instance $p (export "finish" (func $run)))
       (export "ig:post-processor/processor@0.1.0" (instance $p)))`);
     expect(await refusal(bytes)).toMatch(
-      /imports wasi:cli\/exit, but a post-processor may import nothing/,
+      /imports wasi:cli\/exit@0\.2\.0, but a post-processor may import nothing/,
     );
+  });
+
+  it.each([
+    ['a function', '(import "f" (func))', /imports f, but/],
+    [
+      'an instance that is not used',
+      '(import "wasi:io/poll@0.2.0" (instance (export "f" (func))))',
+      /imports wasi:io/,
+    ],
+    ['a core module', `(import "m" (core module (import "\\27;x()//" "a" (func))))`, /imports m, but/],
+    ['a resource', '(import "r" (type (sub resource)))', /imports r, but/],
+    ['a URL', `(import "url=<x'];globalThis.pwned=1;['>" (func))`, /imports url=/],
+  ])('refuses the import of %s', async (_, text, message) => {
+    expect(await refusal(await parse(`(component ${text})`))).toMatch(message);
+  });
+
+  it('works on after a component at which the transpiler panics', async () => {
+    const panics = await parse('(component (import "url=<a>" (func)))');
+    await expect(runTranspiler(panics)).rejects.toThrow(/is not valid: .*unreachable/);
+    await expect(runTranspiler(harmful)).resolves.toHaveProperty('exports');
   });
 
   it('refuses a component that exports nothing of ours', async () => {

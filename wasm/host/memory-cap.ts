@@ -1,6 +1,7 @@
 // Writes a limit into a core module: how far its memory and its tables can grow.
 // Binary format: https://webassembly.github.io/spec/core/binary/modules.html
 
+import { type Cursor, HEADER_SIZE, encodeU32, readByte, readU32, sectionsOf } from './binary.js';
 import { InvalidModuleError } from './errors.js';
 
 const PAGE_SIZE_BYTES = 65536;
@@ -10,16 +11,9 @@ const MAX_TABLES = 8;
 
 const SECTION_TABLE = 4;
 const SECTION_MEMORY = 5;
-const HEADER_SIZE = 8;
 
 const LIMITS_NO_MAX = 0;
 const LIMITS_MAX = 1;
-
-/** A place in a binary, moved by reading. */
-interface Cursor {
-  readonly bytes: Uint8Array;
-  position: number;
-}
 
 /**
  * The same module, with `memoryMaxBytes` (rounded down to pages of 64 KiB) as the most its memory can grow to.
@@ -27,18 +21,12 @@ interface Cursor {
  */
 export function capMemory(module: Uint8Array, memoryMaxBytes: number): Uint8Array {
   const maxPages = Math.floor(memoryMaxBytes / PAGE_SIZE_BYTES);
-  const cursor: Cursor = { bytes: module, position: HEADER_SIZE };
   const parts: Uint8Array[] = [module.subarray(0, HEADER_SIZE)];
-  while (cursor.position < module.length) {
-    const start = cursor.position;
-    const id = readByte(cursor);
-    const size = readU32(cursor);
-    const end = cursor.position + size;
-    if (end > module.length) throw malformed();
+  for (const { id, bytes, content } of sectionsOf(module)) {
+    const cursor = { bytes, position: content };
     if (id === SECTION_MEMORY) parts.push(section(id, capMemories(cursor, maxPages)));
     else if (id === SECTION_TABLE) parts.push(section(id, capTables(cursor)));
-    else parts.push(module.subarray(start, end));
-    cursor.position = end;
+    else parts.push(bytes);
   }
   return Buffer.concat(parts);
 }
@@ -95,31 +83,4 @@ function readLimits(cursor: Cursor): [number, number] {
 
 function section(id: number, content: number[]): Uint8Array {
   return Uint8Array.from([id, ...encodeU32(content.length), ...content]);
-}
-
-function readByte(cursor: Cursor): number {
-  const byte = cursor.bytes[cursor.position++];
-  if (byte === undefined) throw malformed();
-  return byte;
-}
-
-function readU32(cursor: Cursor): number {
-  let value = 0;
-  for (let shift = 0; shift < 35; shift += 7) {
-    const byte = readByte(cursor);
-    value += (byte & 0x7f) * 2 ** shift;
-    if (byte < 0x80) return value;
-  }
-  throw malformed();
-}
-
-function encodeU32(value: number): number[] {
-  const out: number[] = [];
-  for (; value >= 0x80; value = Math.floor(value / 0x80)) out.push((value % 0x80) | 0x80);
-  out.push(value);
-  return out;
-}
-
-function malformed(): InvalidModuleError {
-  return new InvalidModuleError("the gadget's Wasm module is damaged: a section does not end where it says");
 }

@@ -1,6 +1,8 @@
 // Turns a component into core modules and JavaScript that connects them, and refuses what is not ours to run.
 
+import { readByte, readName, readU32, sectionsOf } from './binary.js';
 import { InvalidModuleError, quoted } from './errors.js';
+import { runTranspiler } from './transpiler.js';
 
 /** What a component becomes: plain bytes, the same for the same component and the same version below. */
 export interface Transpiled {
@@ -37,11 +39,10 @@ const TYPES = [
 
 /** Transpiles a component. Throws InvalidModuleError when it is not a post-processor as in wasm/wit. */
 export async function transpile(component: Uint8Array): Promise<Transpiled> {
-  // Only here: it takes 100 ms to load, and a component that is in the cache does not need it.
-  const { $init, generate } = await import('@bytecodealliance/jco-transpile/component');
-  await $init;
-  const { files, imports, exports } = generateFrom(generate, component);
-  refuseImports(imports);
+  refuseImports(component);
+  const { files, imports, exports } = await runTranspiler(component);
+  if (imports.length > 0)
+    throw new InvalidModuleError(`the gadget's Wasm component imports ${quoted(imports.join(', '))}`);
   refuseExports(exports.map(([name]) => name));
   const text = new TextDecoder();
   const find = (suffix: string): string => text.decode(files.find(([name]) => name.endsWith(suffix))?.[1]);
@@ -57,38 +58,27 @@ export async function transpile(component: Uint8Array): Promise<Transpiled> {
   return { source: functionBody(find('guest.js')), modules };
 }
 
-type Generate = (typeof import('@bytecodealliance/jco-transpile/component'))['generate'];
+/** Section and sort of https://github.com/WebAssembly/component-model/blob/main/design/mvp/Binary.md */
+const SECTION_IMPORT = 10;
+const SORT_INSTANCE = 5;
+/** The only thing to import: the names of types, which tools write as an import although nothing is called. */
+const TYPES_INTERFACE = /^ig:post-processor\/types@0\.1\.\d+$/;
 
-function generateFrom(generate: Generate, component: Uint8Array): ReturnType<Generate> {
-  try {
-    return generate(component, {
-      name: 'guest',
-      map: [],
-      instantiation: { tag: 'sync' },
-      importBindings: { tag: 'js' },
-      base64Cutoff: 0,
-      noTypescript: false,
-      noNodejsCompat: false,
-      tlaCompat: false,
-      validLiftingOptimization: false,
-      tracing: false,
-      noNamespacedExports: false,
-      multiMemory: false,
-    });
-  } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    throw new InvalidModuleError(`the gadget's Wasm component is not valid: ${quoted(reason)}`, {
-      cause: error,
-    });
+function refuseImports(component: Uint8Array): void {
+  for (const { id, bytes, content } of sectionsOf(component)) {
+    if (id !== SECTION_IMPORT) continue;
+    const cursor = { bytes, position: content };
+    for (let count = readU32(cursor); count > 0; count--) {
+      readByte(cursor); // how the name is encoded
+      const name = readName(cursor);
+      if (readByte(cursor) !== SORT_INSTANCE || !TYPES_INTERFACE.test(name)) {
+        throw new InvalidModuleError(
+          `the gadget's Wasm component imports ${quoted(name)}, but a post-processor may import nothing; build it without WASI`,
+        );
+      }
+      readU32(cursor); // the instance's type
+    }
   }
-}
-
-function refuseImports(imports: readonly string[]): void {
-  if (imports.length === 0) return;
-  const names = quoted([...new Set(imports)].join(', '));
-  throw new InvalidModuleError(
-    `the gadget's Wasm component imports ${names}, but a post-processor may import nothing; build it without WASI`,
-  );
 }
 
 function refuseExports(exports: readonly string[]): void {
