@@ -1,0 +1,140 @@
+// Quotes a word for a POSIX shell; with bash's $'…' where only that can say it in visible characters.
+
+import { Bytes, BytesColumn } from 'ig';
+
+const QUOTE: u8 = 0x27;
+const BACKSLASH: u8 = 0x5c;
+const HEX_DIGITS = memory.data<u8>([
+  0x30, 0x31, 0x32, 0x33, 0x34, 0x35, 0x36, 0x37, 0x38, 0x39, 0x61, 0x62, 0x63, 0x64, 0x65, 0x66,
+]);
+
+/** What a word needs; each holds for words of the ones before, too. */
+const PLAIN: u8 = 0;
+const SINGLE_QUOTES: u8 = 1;
+const ESCAPES: u8 = 2;
+
+/** What each ASCII character makes a word need: plain are the letters, the digits, and %+,-./:=@_ */
+const NEEDS = new StaticArray<u8>(128);
+for (let c = 0; c < 128; c++) {
+  const letter = (c | 0x20) >= 0x61 && (c | 0x20) <= 0x7a;
+  const plain = letter || (c >= 0x2b && c <= 0x3a) || c == 0x25 || c == 0x3d || c == 0x40 || c == 0x5f;
+  NEEDS[c] = plain ? PLAIN : c < 0x20 || c == 0x7f ? ESCAPES : SINGLE_QUOTES;
+}
+
+/** Words that bash takes for its own grammar when they come first. */
+const RESERVED: StaticArray<string> = [
+  'if', 'then', 'elif', 'else', 'fi', 'time', 'for', 'in', 'until', 'while', 'do', 'done', 'case', 'esac',
+  'coproc', 'select', 'function',
+];
+
+/** Writes `word`; `first` is whether a shell would look for a command, an assignment or a reserved word in it. */
+export function writeQuoted(out: BytesColumn, word: Bytes, first: bool): void {
+  const needs = needsOf(word, first);
+  if (needs == PLAIN) out.bytes(word);
+  else if (needs == SINGLE_QUOTES) writeSingleQuoted(out, word);
+  else writeEscaped(out, word);
+}
+
+function needsOf(word: Bytes, first: bool): u8 {
+  const end = word.start + word.size;
+  let needs = word.size == 0 || (first && isGrammar(word)) ? SINGLE_QUOTES : PLAIN;
+  for (let at = word.start; at < end; ) {
+    const byte = load<u8>(at);
+    if (byte < 0x80) {
+      const need = unchecked(NEEDS[byte]);
+      if (need == ESCAPES) return ESCAPES;
+      needs = max(needs, need);
+      at++;
+    } else {
+      const size = visibleSize(at, end);
+      if (size == 0) return ESCAPES;
+      needs = SINGLE_QUOTES;
+      at += size;
+    }
+  }
+  return needs;
+}
+
+/** Whether the shell would not take the word for a command's name. */
+function isGrammar(word: Bytes): bool {
+  for (let i: u32 = 0; i < word.size; i++) if (word[i] == 0x3d) return true; // `=`: an assignment
+  for (let i = 0; i < RESERVED.length; i++) if (word.equals(unchecked(RESERVED[i]))) return true;
+  return false;
+}
+
+/** Size of the UTF-8 character at `at`; 0 if it is not valid there, or a control character. */
+function visibleSize(at: usize, end: usize): usize {
+  const lead = <u32>load<u8>(at);
+  const size: usize = lead < 0xc2 ? 0 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : lead < 0xf5 ? 4 : 0;
+  if (size == 0 || size > end - at) return 0;
+  let code = lead & (0x7f >> <u32>size);
+  for (let i: usize = 1; i < size; i++) {
+    const byte = <u32>load<u8>(at + i);
+    if ((byte & 0xc0) != 0x80) return 0;
+    code = (code << 6) | (byte & 0x3f);
+  }
+  if (code < 0xa0) return 0; // C1 controls
+  if (size == 3 && (code < 0x800 || (code >= 0xd800 && code < 0xe000))) return 0; // overlong, surrogates
+  if (size == 4 && (code < 0x10000 || code > 0x10ffff)) return 0;
+  return isInvisible(code) ? 0 : size;
+}
+
+/** Line separators, and characters that turn the direction of the text: what is shown would not be what was run. */
+function isInvisible(code: u32): bool {
+  return code == 0x061c || code == 0x200e || code == 0x200f ||
+    (code >= 0x2028 && code <= 0x202e) || (code >= 0x2066 && code <= 0x2069);
+}
+
+function writeSingleQuoted(out: BytesColumn, word: Bytes): void {
+  const end = word.start + word.size;
+  out.byte(QUOTE);
+  let from = word.start;
+  for (let at = from; at < end; at++) {
+    if (load<u8>(at) != QUOTE) continue;
+    out.copy(from, <u32>(at - from));
+    out.byte(QUOTE);
+    out.byte(BACKSLASH);
+    out.byte(QUOTE);
+    out.byte(QUOTE);
+    from = at + 1;
+  }
+  out.copy(from, <u32>(end - from));
+  out.byte(QUOTE);
+}
+
+function writeEscaped(out: BytesColumn, word: Bytes): void {
+  const end = word.start + word.size;
+  out.byte(0x24);
+  out.byte(QUOTE);
+  for (let at = word.start; at < end; ) {
+    const byte = load<u8>(at);
+    const size: usize = byte < 0x80 ? 1 : visibleSize(at, end);
+    if (byte < 0x80) writeAscii(out, byte);
+    else if (size == 0) writeHex(out, byte);
+    else out.copy(at, <u32>size);
+    at += max<usize>(size, 1);
+  }
+  out.byte(QUOTE);
+}
+
+function writeAscii(out: BytesColumn, byte: u8): void {
+  if (byte == QUOTE || byte == BACKSLASH) out.byte(BACKSLASH);
+  if (unchecked(NEEDS[byte]) != ESCAPES) {
+    out.byte(byte);
+    return;
+  }
+  const letter: u8 = byte == 0x0a ? 0x6e : byte == 0x09 ? 0x74 : byte == 0x1b ? 0x65 : 0;
+  if (letter == 0) {
+    writeHex(out, byte);
+    return;
+  }
+  out.byte(BACKSLASH);
+  out.byte(letter);
+}
+
+function writeHex(out: BytesColumn, byte: u8): void {
+  out.byte(BACKSLASH);
+  out.byte(0x78);
+  out.byte(load<u8>(HEX_DIGITS + (byte >> 4)));
+  out.byte(load<u8>(HEX_DIGITS + (byte & 15)));
+}
