@@ -3,6 +3,7 @@
 // so that every worker thread can load it.
 #include <mutex>
 #include <sys/mount.h>
+#include <time.h>
 
 #include "map.h"
 #include "object.h"
@@ -37,6 +38,15 @@ Napi::Value mount_detached(const Napi::CallbackInfo &info) {
     return Napi::Number::New(info.Env(), mount);
 }
 
+// bootToEpochNs(): CLOCK_REALTIME minus CLOCK_BOOTTIME, a bigint of nanoseconds.
+Napi::Value boot_to_epoch_ns(const Napi::CallbackInfo &info) {
+    timespec boot, wall;
+    clock_gettime(CLOCK_BOOTTIME, &boot);
+    clock_gettime(CLOCK_REALTIME, &wall);
+    int64_t seconds = wall.tv_sec - boot.tv_sec;
+    return Napi::BigInt::New(info.Env(), seconds * 1'000'000'000 + (wall.tv_nsec - boot.tv_nsec));
+}
+
 Napi::Object init(Napi::Env env, Napi::Object exports) {
     static std::once_flag once;
     std::call_once(once, [] { libbpf_set_print(LogCapture::print); });
@@ -49,6 +59,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
     exports.Set("writeSome", Napi::Function::New<write_some>(env));
     exports.Set("numPossibleCpus", Napi::Function::New<num_possible_cpus>(env));
     exports.Set("libbpfVersion", Napi::Function::New<libbpf_version>(env));
+    exports.Set("bootToEpochNs", Napi::Function::New<boot_to_epoch_ns>(env));
     exports.Set("mountDetached", Napi::Function::New<mount_detached>(env));
     return exports;
 }

@@ -2,7 +2,6 @@
 
 const STOP = 0;
 const GUEST_SEQUENCE = 1;
-const GUEST_RECORDS = 2;
 const COUNTERS_AT_BYTES = 64;
 
 /** What became of records; `read = delivered + filtered + lost*`, once the worker is done. */
@@ -59,9 +58,14 @@ export class Control {
     return Object.fromEntries(COUNTERS.map((name, index) => [name, this.counters[index]!])) as Counts;
   }
 
-  /** The worker goes into the guest with a batch of `records`. */
-  enterGuest(records: number): void {
-    Atomics.store(this.flags, GUEST_RECORDS, records);
+  /** Counts what a dead worker had read and not finished with. */
+  settle(counter: Counter): void {
+    const { read, ...fates } = this.counts();
+    this.add(counter, read - Object.values(fates).reduce((sum, count) => sum + count, 0));
+  }
+
+  /** The worker goes into the guest. */
+  enterGuest(): void {
     Atomics.add(this.flags, GUEST_SEQUENCE, 1);
   }
 
@@ -72,10 +76,5 @@ export class Control {
   /** Odd while the worker is in the guest; another number for every visit. */
   get guestSequence(): number {
     return Atomics.load(this.flags, GUEST_SEQUENCE);
-  }
-
-  /** Records of the batch the guest is working on. */
-  get guestRecords(): number {
-    return Atomics.load(this.flags, GUEST_RECORDS);
   }
 }

@@ -1,0 +1,140 @@
+// What happens to the batches of one data source, in order: containers, Wasm, filter, sort and limit, output.
+
+import { type PostProcessor } from '../../wasm/host/post-processor.js';
+import { ContainerView } from '../containers/view.js';
+import { type Batch } from '../data/batch.js';
+import { type DataSource } from '../data/data-source.js';
+import { type Field } from '../data/field.js';
+import { compileFilter } from '../operators/filter.js';
+import { addFormattedFields } from '../operators/formatters.js';
+import { compileLimiter } from '../operators/limiter.js';
+import { compileSort } from '../operators/sort.js';
+import { addUserFields } from '../operators/users.js';
+import { type ByteWriter } from '../output/byte-writer.js';
+import { columnOf } from '../output/column-spec.js';
+import { createOutput } from '../output/modes.js';
+import { type Output } from '../output/output.js';
+import { resolveField } from '../output/select-columns.js';
+import { ContainerNames } from './containers.js';
+import { type Control } from './control.js';
+import { HoldQueue } from './hold.js';
+import { type OutputRequest, type WorkerConfig } from './messages.js';
+import { type Sink } from './sink.js';
+
+/** What the chains of a worker have in common. */
+export interface Shared {
+  readonly control: Control;
+  readonly writer: ByteWriter;
+  readonly sink: Sink;
+  readonly view: ContainerView;
+  /** Runs the Wasm module over a batch; false when that lost the batch. */
+  readonly runGuest: (source: number, batch: Batch) => boolean;
+  readonly askContainer: (mntns: number, pid: number) => void;
+}
+
+export class Chain {
+  readonly source: DataSource;
+  readonly output: Output;
+  private readonly index: number;
+  private readonly shared: Shared;
+  private readonly containers: ContainerNames | undefined;
+  private readonly filtering: boolean;
+  private readonly held = new HoldQueue();
+  private readonly filter: ((batch: Batch) => void) | undefined;
+  private readonly filterFields: readonly Field[];
+  private readonly order: ((batch: Batch) => Uint32Array) | undefined;
+
+  /** Adds the operators' fields to `source` and compiles its chain. The Wasm module has added its fields before. */
+  constructor(source: DataSource, index: number, config: WorkerConfig, shared: Shared) {
+    this.source = source;
+    this.index = index;
+    this.shared = shared;
+    this.filtering = config.containers?.filtering ?? false;
+    this.containers =
+      config.containers === undefined ? undefined : ContainerNames.of(source, shared.view, this.filtering);
+    addFormattedFields(source, { bootToEpochNs: config.bootToEpochNs });
+    addUserFields(source);
+    const filter = compileFilter(source, config.filters);
+    this.filter = filter?.apply;
+    this.filterFields = filter?.fields ?? [];
+    this.order = compileOrder(source, config);
+    this.output = makeOutput(source, config.output);
+  }
+
+  /** Fields that anything reads; the others need not be computed. */
+  usedFields(): Field[] {
+    return [...this.output.usedFields(), ...this.filterFields];
+  }
+
+  /** Takes a batch fresh from the kernel. */
+  take(batch: Batch): void {
+    this.shared.control.add('read', batch.count);
+    this.run(batch, false);
+  }
+
+  /** Lets go of the events that waited for a name and have one now, or waited too long. */
+  release(nowMs: number): void {
+    if (this.held.size === 0) return;
+    const batch = this.held.release((mntns) => this.containers!.knows(mntns), nowMs);
+    if (batch !== undefined) this.run(batch, true);
+  }
+
+  get holding(): boolean {
+    return this.held.size > 0;
+  }
+
+  private run(batch: Batch, waited: boolean): void {
+    const { control, writer, sink } = this.shared;
+    const apart = this.containers === undefined ? 0 : this.nameContainers(batch, this.containers, waited);
+    if (batch.kept() > 0 && !this.shared.runGuest(this.index, batch)) {
+      const lost = batch.kept();
+      control.add('lostGuest', lost);
+      control.add('filtered', batch.count - apart - lost);
+      return;
+    }
+    this.filter?.(batch);
+    const rows = this.output.write(batch, writer, this.order?.(batch));
+    control.add('filtered', batch.count - apart - rows);
+    control.add(writer.position === 0 || sink.flush(writer) ? 'delivered' : 'lostOutput', rows);
+  }
+
+  /** Returns how many records left the batch otherwise than by a filter: to be held, or lost for want of a name. */
+  private nameContainers(batch: Batch, containers: ContainerNames, waited: boolean): number {
+    let apart = 0;
+    const nowMs = performance.now();
+    containers.process(batch, (row, mntns, pid) => {
+      this.shared.askContainer(mntns, pid);
+      if (!waited && this.held.add(batch, row, mntns, nowMs)) {
+        apart++;
+        return true;
+      }
+      if (!this.filtering) return false;
+      this.shared.control.add('lostUnnamed', 1);
+      apart++;
+      return true;
+    });
+    return apart;
+  }
+}
+
+function compileOrder(source: DataSource, config: WorkerConfig): ((batch: Batch) => Uint32Array) | undefined {
+  const sort = config.sort === undefined ? undefined : compileSort(source, config.sort);
+  const limit = config.maxEntries < 0 ? undefined : compileLimiter(source, config.maxEntries);
+  if (sort === undefined && limit === undefined) return undefined;
+  return (batch) => {
+    const rows = sort?.(batch) ?? Uint32Array.from({ length: batch.count }, (_, row) => row);
+    return limit === undefined ? rows : limit(rows);
+  };
+}
+
+function makeOutput(source: DataSource, request: OutputRequest): Output {
+  return createOutput(request.mode, source, {
+    ...(request.fields === undefined ? {} : { fields: request.fields }),
+    ...(request.widthColumns === undefined ? {} : { widthColumns: request.widthColumns }),
+    ...(request.view === undefined
+      ? {}
+      : {
+          view: request.view.map(({ field, ...look }) => columnOf(resolveField(source, field), look)),
+        }),
+  });
+}

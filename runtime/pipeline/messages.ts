@@ -1,0 +1,82 @@
+// What the main thread and a pipeline's worker tell each other; all of it can be cloned to another thread.
+
+import { type DataSourceSpec } from '../data/spec.js';
+import { type TableChange } from '../containers/change.js';
+import { type PreparedGuest } from '../../wasm/host/component.js';
+
+/** A column of a fixed view: the field's name and how the view shows it. */
+export interface ViewColumn {
+  readonly field: string;
+  readonly title: string;
+  readonly width: number;
+  readonly alignment?: 'left' | 'right';
+}
+
+export interface OutputRequest {
+  readonly mode: string;
+  /** The user's choice of columns. */
+  readonly fields?: string;
+  /** Columns of a classic view. */
+  readonly view?: readonly ViewColumn[];
+  /** Width of the terminal; undefined when the output is none. */
+  readonly widthColumns?: number;
+  readonly fd: number;
+}
+
+export interface RingSource {
+  /** Place in `sources`. */
+  readonly source: number;
+  readonly fd: number;
+  readonly sizeBytes: number;
+}
+
+/** What a worker starts with. */
+export interface WorkerConfig {
+  readonly control: SharedArrayBuffer;
+  readonly sources: readonly DataSourceSpec[];
+  /** Empty to describe the data sources only. */
+  readonly rings: readonly RingSource[];
+  readonly wasm?: {
+    readonly guest: PreparedGuest;
+    readonly params: readonly (readonly [string, string])[];
+    /** False after too many failures: the module's fields stay, undefined. */
+    readonly enabled: boolean;
+  };
+  readonly containers?: {
+    /** What the table holds now; changes follow as messages. */
+    readonly changes: readonly TableChange[];
+    /** Only events of containers that are selected are shown. */
+    readonly filtering: boolean;
+  };
+  readonly output: OutputRequest;
+  readonly filters: readonly string[];
+  readonly sort?: string;
+  readonly maxEntries: number;
+  /** Wall clock minus CLOCK_BOOTTIME, in nanoseconds. */
+  readonly bootToEpochNs: bigint;
+}
+
+export type ToWorker =
+  | { readonly type: 'begin'; readonly printHeader: boolean }
+  | { readonly type: 'container'; readonly change: TableChange }
+  | { readonly type: 'resize'; readonly widthColumns: number };
+
+/** A field as help texts and editors see it. */
+export interface FieldDescription {
+  readonly dataSource: string;
+  readonly fullName: string;
+  readonly kind: string;
+  readonly hidden: boolean;
+  readonly description: string;
+}
+
+export type FromWorker =
+  | { readonly type: 'ready'; readonly fields: readonly FieldDescription[] }
+  /** The worker cannot go on. */
+  | { readonly type: 'failed'; readonly name: string; readonly message: string }
+  | { readonly type: 'guestFailed'; readonly message: string; readonly disabled: boolean }
+  /** An event came from a mount namespace that the table has not told about. */
+  | { readonly type: 'unknownMntns'; readonly mntns: number; readonly pid: number }
+  /** Nobody reads the output any more. */
+  | { readonly type: 'outputClosed' }
+  | { readonly type: 'done' };

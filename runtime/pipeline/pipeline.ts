@@ -1,0 +1,190 @@
+// The main thread's side of a pipeline: starts its worker, watches over the guest, replaces a worker that hangs.
+
+import { Worker } from 'node:worker_threads';
+import { type TableChange } from '../containers/change.js';
+import { Control, type Counts } from './control.js';
+import { PipelineError } from './errors.js';
+import { MAX_GUEST_FAILURES } from './limits.js';
+import { type FieldDescription, type FromWorker, type ToWorker, type WorkerConfig } from './messages.js';
+
+export interface PipelineConfig extends Omit<WorkerConfig, 'control' | 'containers'> {
+  /** Asked whenever a worker starts. */
+  readonly containers?: () => NonNullable<WorkerConfig['containers']>;
+  /** How long the Wasm module may work on one batch. */
+  readonly guestBudgetMs: number;
+}
+
+/** What a pipeline reports while it runs. */
+export interface PipelineListener {
+  /** A sentence for the user. */
+  warn(sentence: string): void;
+  /** Nobody reads the output any more. */
+  outputClosed(): void;
+  /** The pipeline cannot go on. */
+  failed(error: PipelineError): void;
+  unknownMntns(mntns: number, pid: number): void;
+}
+
+const WATCH_EVERY_MS = 100;
+const START_BUDGET_MS = 20_000;
+/** A stop flushes what is captured; a reader of the output who takes longer loses the rest, counted. */
+const STOP_BUDGET_MS = 900;
+
+export class Pipeline {
+  /** The fields of all data sources, with what the Wasm module and the operators add. */
+  fields: readonly FieldDescription[] = [];
+  private readonly control = new Control();
+  private readonly config: PipelineConfig;
+  private readonly listener: PipelineListener;
+  private worker: Worker | undefined;
+  private watchdog: NodeJS.Timeout | undefined;
+  private begun = false;
+  private stopping = false;
+  private guestFailures = 0;
+  private wasmEnabled = true;
+  private finished: (() => void) | undefined;
+
+  private constructor(config: PipelineConfig, listener: PipelineListener) {
+    this.config = config;
+    this.listener = listener;
+  }
+
+  /**
+   * Starts the worker; resolves when it has compiled everything: fields, filters, output. Nothing is read yet.
+   * Throws PipelineError: what of the gadget or the flags is wrong.
+   */
+  static async start(config: PipelineConfig, listener: PipelineListener): Promise<Pipeline> {
+    const pipeline = new Pipeline(config, listener);
+    await pipeline.spawn();
+    return pipeline;
+  }
+
+  /** Prints the header and starts reading. */
+  begin(): void {
+    this.begun = true;
+    this.post({ type: 'begin', printHeader: true });
+    let visit = 0;
+    let since = 0;
+    this.watchdog = setInterval(() => {
+      const sequence = this.control.guestSequence;
+      const now = performance.now();
+      if (sequence % 2 === 0 || sequence !== visit) [visit, since] = [sequence, now];
+      else if (now - since > this.config.guestBudgetMs) void this.replaceHangingWorker();
+    }, WATCH_EVERY_MS);
+  }
+
+  counts(): Counts {
+    return this.control.counts();
+  }
+
+  tellContainer(change: TableChange): void {
+    this.post({ type: 'container', change });
+  }
+
+  resize(widthColumns: number): void {
+    this.post({ type: 'resize', widthColumns });
+  }
+
+  /** Reads what the rings still hold, writes it, ends the worker. The programs should be detached by now. */
+  async stop(): Promise<void> {
+    if (this.worker === undefined) return;
+    this.stopping = true;
+    const done = new Promise<void>((resolve) => (this.finished = resolve));
+    this.control.stop();
+    if (!this.begun) this.post({ type: 'begin', printHeader: false });
+    const timer = setTimeout(() => this.finished?.(), STOP_BUDGET_MS + this.config.guestBudgetMs);
+    await done;
+    clearTimeout(timer);
+    clearInterval(this.watchdog);
+    await this.worker?.terminate();
+    this.worker = undefined;
+    this.control.settle(this.control.guestSequence % 2 === 1 ? 'lostGuest' : 'lostOutput');
+  }
+
+  private post(message: ToWorker): void {
+    this.worker?.postMessage(message);
+  }
+
+  private spawn(): Promise<void> {
+    const { containers, wasm, guestBudgetMs: _, ...rest } = this.config;
+    const workerData: WorkerConfig = {
+      ...rest,
+      control: this.control.memory,
+      ...(wasm === undefined ? {} : { wasm: { ...wasm, enabled: this.wasmEnabled } }),
+      ...(containers === undefined ? {} : { containers: containers() }),
+    };
+    const worker = new Worker(new URL('worker.js', import.meta.url), { workerData });
+    this.worker = worker;
+    return new Promise((resolve, reject) => {
+      const timer = setTimeout(() => {
+        void worker.terminate();
+        reject(
+          new PipelineError(
+            `the gadget did not start within ${START_BUDGET_MS / 1000} s; its Wasm module may hang`,
+          ),
+        );
+      }, START_BUDGET_MS);
+      const fail = (error: PipelineError): void => {
+        clearTimeout(timer);
+        reject(error);
+        if (this.worker === worker && !this.stopping) this.listener.failed(error);
+        this.finished?.();
+      };
+      worker.on('message', (message: FromWorker) => {
+        if (message.type === 'ready') {
+          clearTimeout(timer);
+          this.fields = message.fields;
+          resolve();
+        } else if (message.type === 'failed') fail(new PipelineError(message.message));
+        else this.hear(message);
+      });
+      worker.on('error', (error) =>
+        fail(new PipelineError(`the event pipeline failed: ${error.message}`, { cause: error })),
+      );
+    });
+  }
+
+  private hear(message: Exclude<FromWorker, { type: 'ready' | 'failed' }>): void {
+    switch (message.type) {
+      case 'guestFailed':
+        if (message.disabled) this.wasmEnabled = false;
+        this.listener.warn(
+          message.disabled
+            ? `${message.message}; events go on without the module`
+            : `${message.message}; its batch is lost`,
+        );
+        break;
+      case 'unknownMntns':
+        this.listener.unknownMntns(message.mntns, message.pid);
+        break;
+      case 'outputClosed':
+        this.listener.outputClosed();
+        break;
+      case 'done':
+        this.finished?.();
+        break;
+    }
+  }
+
+  /** The rings are the main thread's: a new worker goes on where the old one was, without the batch it hung on. */
+  private async replaceHangingWorker(): Promise<void> {
+    const hanging = this.worker;
+    if (hanging === undefined || this.stopping) return;
+    this.worker = undefined;
+    await hanging.terminate();
+    this.control.settle('lostGuest');
+    this.control.leaveGuest();
+    this.guestFailures++;
+    this.wasmEnabled = this.guestFailures < MAX_GUEST_FAILURES;
+    const budget = `the gadget's Wasm module took longer than ${this.config.guestBudgetMs} ms for a batch and was stopped`;
+    this.listener.warn(
+      this.wasmEnabled ? `${budget}; its batch is lost` : `${budget}; events go on without the module`,
+    );
+    try {
+      await this.spawn();
+      this.post({ type: 'begin', printHeader: false });
+    } catch (error) {
+      this.listener.failed(error instanceof PipelineError ? error : new PipelineError(String(error)));
+    }
+  }
+}

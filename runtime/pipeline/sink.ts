@@ -1,0 +1,51 @@
+// Writes output bytes to an fd; gives up when the reader is gone, or slower than a stop may wait.
+
+import { writeSome } from '../../bpf/write.js';
+import { type ByteWriter } from '../output/byte-writer.js';
+import { type Control } from './control.js';
+
+/** How long a write may stay without progress before it looks at the stop flag. */
+const POLL_MS = 100;
+/** How long a stop waits for a reader that takes nothing. */
+const STOP_PATIENCE_MS = 500;
+
+export class Sink {
+  /** Nobody reads the output any more. */
+  closed = false;
+  private readonly fd: number;
+  private readonly control: Control;
+  private stalledSince: number | undefined;
+
+  constructor(fd: number, control: Control) {
+    this.fd = fd;
+    this.control = control;
+  }
+
+  /**
+   * Writes all of `writer` and empties it; false when it could not. While the reader stalls, the kernel's ring
+   * fills and counts what it loses: memory stays bounded. Throws for other failures than a reader gone.
+   */
+  flush(writer: ByteWriter): boolean {
+    let start = 0;
+    try {
+      while (!this.closed && start < writer.position) {
+        const written = writeSome(this.fd, writer.bytes, start, writer.position, POLL_MS);
+        start += written;
+        if (written === 0 && this.outOfPatience()) break;
+        if (written > 0) this.stalledSince = undefined;
+      }
+    } catch (error) {
+      if ((error as { code?: string }).code !== 'EPIPE') throw error;
+      this.closed = true;
+    }
+    const complete = start >= writer.position;
+    writer.position = 0;
+    return complete;
+  }
+
+  private outOfPatience(): boolean {
+    if (!this.control.stopping) return false;
+    this.stalledSince ??= performance.now();
+    return performance.now() - this.stalledSince > STOP_PATIENCE_MS;
+  }
+}

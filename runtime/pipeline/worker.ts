@@ -1,0 +1,229 @@
+// The worker of a pipeline: reads its gadget's rings and carries every batch through its data source's chain.
+
+import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
+import { RingReader } from '../../bpf/ring.js';
+import { GuestError, PatchError } from '../../wasm/host/errors.js';
+import { PostProcessor } from '../../wasm/host/post-processor.js';
+import { ContainerView } from '../containers/view.js';
+import { Batch, MAX_BATCH_RECORDS, OFFSETS_SIZE_BYTES } from '../data/batch.js';
+import { makeDataSource } from '../data/spec.js';
+import { ByteWriter } from '../output/byte-writer.js';
+import { isHidden } from '../output/column-spec.js';
+import { Chain } from './chain.js';
+import { Control } from './control.js';
+import { type FieldDescription, type FromWorker, type ToWorker, type WorkerConfig } from './messages.js';
+import { MAX_GUEST_FAILURES } from './limits.js';
+import { Sink } from './sink.js';
+import { type Nap, napAfter } from './wakeup.js';
+
+const BATCH_SIZE_BYTES = 1 << 20;
+/** How often events that wait for a name are looked at. */
+const HOLD_POLL_MS = 10;
+
+const config = workerData as WorkerConfig;
+const port = parentPort!;
+const control = new Control(config.control);
+const view = new ContainerView();
+const sink = new Sink(config.output.fd, control);
+const writer = new ByteWriter(BATCH_SIZE_BYTES);
+const asked = new Set<number>();
+let begun = false;
+
+function send(message: FromWorker): void {
+  port.postMessage(message);
+}
+
+/** The Wasm module, and how many batches in a row it failed on. */
+class GuestRunner {
+  private readonly module: PostProcessor;
+  private enabled: boolean;
+  private failures = 0;
+
+  constructor(module: PostProcessor, enabled: boolean) {
+    this.module = module;
+    this.enabled = enabled;
+  }
+
+  /** False when the batch is lost to a failure of the module. */
+  run(source: number, batch: Batch): boolean {
+    if (!this.enabled) return true;
+    control.enterGuest();
+    try {
+      this.module.process(source, batch);
+      this.failures = 0;
+      return true;
+    } catch (error) {
+      if (!(error instanceof GuestError || error instanceof PatchError)) throw error;
+      this.failures++;
+      this.enabled = this.failures < MAX_GUEST_FAILURES;
+      send({ type: 'guestFailed', message: error.message, disabled: !this.enabled });
+      return false;
+    } finally {
+      control.leaveGuest();
+    }
+  }
+
+  finish(): void {
+    if (!this.enabled) return;
+    control.enterGuest();
+    try {
+      this.module.finish();
+    } catch (error) {
+      if (!(error instanceof GuestError)) throw error;
+      send({ type: 'guestFailed', message: error.message, disabled: true });
+    } finally {
+      control.leaveGuest();
+    }
+  }
+}
+
+interface Reader {
+  readonly chain: Chain;
+  readonly ring: RingReader;
+  readonly batch: Batch;
+  skipped: number;
+}
+
+function build(): { chains: Chain[]; guest: GuestRunner | undefined } {
+  for (const change of config.containers?.changes ?? []) view.apply(change);
+  const sources = config.sources.map(makeDataSource);
+  const module =
+    config.wasm === undefined ? undefined : new PostProcessor(config.wasm.guest, config.wasm.params, sources);
+  const guest = module === undefined ? undefined : new GuestRunner(module, config.wasm!.enabled);
+  const shared = {
+    control,
+    writer,
+    sink,
+    view,
+    runGuest: (source: number, batch: Batch) => guest === undefined || guest.run(source, batch),
+    askContainer: (mntns: number, pid: number) => {
+      if (asked.has(mntns)) return;
+      asked.add(mntns);
+      send({ type: 'unknownMntns', mntns, pid });
+    },
+  };
+  const chains = sources.map((source, index) => new Chain(source, index, config, shared));
+  module?.select(new Set(chains.flatMap((chain) => chain.usedFields())));
+  return { chains, guest };
+}
+
+function describe(chains: readonly Chain[]): FieldDescription[] {
+  return chains.flatMap(({ source }) =>
+    source.valueFields().map((field) => ({
+      dataSource: source.name,
+      fullName: field.fullName,
+      kind: field.length > 1 ? `${field.kind}[${field.length}]` : field.kind,
+      hidden: isHidden(field),
+      description: field.annotations['description'] ?? '',
+    })),
+  );
+}
+
+function hear(message: ToWorker, chains: readonly Chain[]): void {
+  switch (message.type) {
+    case 'begin':
+      begun = true;
+      if (message.printHeader) {
+        for (const chain of chains) chain.output.header(writer);
+        sink.flush(writer);
+      }
+      break;
+    case 'container':
+      view.apply(message.change);
+      if (message.change.kind === 'add' || message.change.kind === 'notContainer') {
+        asked.delete(message.change.mntns);
+      }
+      break;
+    case 'resize':
+      for (const chain of chains) chain.output.resize?.(message.widthColumns);
+      break;
+  }
+}
+
+function hearAll(chains: readonly Chain[]): void {
+  for (let next = receiveMessageOnPort(port); next !== undefined; next = receiveMessageOnPort(port)) {
+    hear(next.message as ToWorker, chains);
+  }
+}
+
+/** Reads one batch; returns how many records came. */
+function drain(reader: Reader): number {
+  const { ring, batch, chain } = reader;
+  const count = ring.drain(batch.bytes, batch.offsets, OFFSETS_SIZE_BYTES, chain.source.recordSize);
+  if (ring.skipped > reader.skipped) {
+    control.add('read', ring.skipped - reader.skipped);
+    control.add('lostTooLarge', ring.skipped - reader.skipped);
+    reader.skipped = ring.skipped;
+  }
+  if (count > 0) {
+    batch.reset(count);
+    chain.take(batch);
+  }
+  return count;
+}
+
+/** One round over all rings; returns how to wait for the next. */
+function round(readers: readonly Reader[], nowMs: number): Nap {
+  let records = 0;
+  let fill = 0;
+  for (const reader of readers) {
+    fill = Math.max(fill, reader.ring.availableBytes() / reader.ring.sizeBytes);
+    records += drain(reader);
+    reader.chain.release(nowMs);
+  }
+  return napAfter(records, fill);
+}
+
+function wait(readers: readonly Reader[], nap: Nap): void {
+  if (nap.until === 'none') return;
+  const holding = readers.some(({ chain }) => chain.holding);
+  const timeoutMs = holding ? Math.min(nap.timeoutMs, HOLD_POLL_MS) : nap.timeoutMs;
+  if (nap.until === 'clock' || readers.length === 0) control.sleep(timeoutMs);
+  else readers[0]!.ring.wait(readers.length === 1 ? timeoutMs : Math.min(timeoutMs, HOLD_POLL_MS));
+}
+
+/** What the rings still hold, then what still waits for a name. */
+function drainAll(readers: readonly Reader[]): void {
+  for (const reader of readers) while (!sink.closed && drain(reader) > 0);
+  for (const { chain } of readers) chain.release(Infinity);
+}
+
+function loop(chains: readonly Chain[]): void {
+  const readers = config.rings.map(({ source, fd, sizeBytes }) => ({
+    chain: chains[source]!,
+    ring: new RingReader(fd, sizeBytes),
+    batch: new Batch(BATCH_SIZE_BYTES, MAX_BATCH_RECORDS),
+    skipped: 0,
+  }));
+  while (!control.stopping && !sink.closed) {
+    hearAll(chains);
+    wait(readers, round(readers, performance.now()));
+  }
+  hearAll(chains);
+  drainAll(readers);
+  for (const { ring } of readers) ring.close();
+}
+
+/** Blocks until the main thread says that the programs are attached. */
+function awaitBegin(chains: readonly Chain[]): void {
+  while (!begun && !control.stopping) {
+    hearAll(chains);
+    if (!begun) control.sleep(1);
+  }
+}
+
+try {
+  const { chains, guest } = build();
+  send({ type: 'ready', fields: describe(chains) });
+  if (config.rings.length > 0) {
+    awaitBegin(chains);
+    loop(chains);
+    guest?.finish();
+  }
+  if (sink.closed) send({ type: 'outputClosed' });
+  send({ type: 'done' });
+} catch (error) {
+  const { name, message } = error instanceof Error ? error : { name: 'Error', message: String(error) };
+  send({ type: 'failed', name, message });
+}
+port.close();

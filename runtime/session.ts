@@ -1,0 +1,193 @@
+// One run of a gadget, from image to last event: the place where the rooms meet.
+
+import { homedir } from 'node:os';
+import { fileURLToPath } from 'node:url';
+import { bootToEpochNs } from '../bpf/clock.js';
+import { type GadgetImage, readGadgetImage } from '../oci/gadget-image.js';
+import { Layout, defaultStorePath } from '../oci/layout.js';
+import { ociArchitecture } from '../oci/descriptor.js';
+import { type RegistryOptions } from '../oci/registry.js';
+import { type ResolvedImage, resolveImage } from '../oci/resolve.js';
+import { prepareComponent } from '../wasm/host/component.js';
+import { ContainerManager } from './containers/manager.js';
+import { Selector } from './containers/selector.js';
+import { Gadget, type LoadedGadget } from './gadget/gadget.js';
+import { type Counts } from './pipeline/control.js';
+import { type FieldDescription, type OutputRequest } from './pipeline/messages.js';
+import { Pipeline, type PipelineConfig, type PipelineListener } from './pipeline/pipeline.js';
+
+/** How long a Wasm module may work on one batch. */
+const GUEST_BUDGET_MS = 2000;
+
+export interface OpenOptions {
+  readonly registry: RegistryOptions;
+}
+
+/** A gadget whose image is read: what it is can be told, nothing runs. */
+export interface OpenedGadget {
+  readonly gadget: Gadget;
+  readonly image: GadgetImage;
+  readonly resolved: ResolvedImage;
+}
+
+/** The layout of the gadgets shipped with this package. */
+export function builtinLayout(): Layout {
+  return new Layout(fileURLToPath(new URL('../gadgets', import.meta.url)));
+}
+
+/** Finds an image by name and opens its gadget. Throws OciError, GadgetError, BpfError: one sentence each. */
+export async function openGadget(name: string, options: OpenOptions): Promise<OpenedGadget> {
+  const resolved = await resolveImage(name, {
+    store: new Layout(defaultStorePath()),
+    builtin: builtinLayout(),
+    registryOptions: options.registry,
+    pull: 'missing',
+  });
+  const image = await readGadgetImage(resolved.target, resolved.descriptor, {
+    architecture: ociArchitecture(),
+  });
+  const gadget = await Gadget.open(resolved.reference?.name ?? name, image, resolved.from === 'builtin');
+  return { gadget, image, resolved };
+}
+
+export interface SessionOptions {
+  readonly values: ReadonlyMap<string, string>;
+  readonly host: boolean;
+  readonly containerName?: string;
+  readonly dockerSocketPath?: string;
+  readonly output: OutputRequest;
+  readonly filters: readonly string[];
+  readonly sort?: string;
+  readonly maxEntries: number;
+}
+
+export interface SessionListener {
+  warn(sentence: string): void;
+  outputClosed(): void;
+  failed(error: Error): void;
+}
+
+/** What became of the events of a session. */
+export interface Account {
+  readonly counts: Counts;
+  /** Events the kernel side could not send, by cause. */
+  readonly kernelLosses: ReadonlyMap<string, number>;
+}
+
+/** The fields of a gadget, with those that its Wasm module adds: the module is started for that. */
+export async function describeFields(gadget: Gadget): Promise<readonly FieldDescription[]> {
+  const config = await pipelineConfig(gadget, [], {
+    values: new Map(),
+    host: true,
+    output: { mode: 'json', fd: 1 },
+    filters: [],
+    maxEntries: -1,
+  });
+  const nobody = { changes: [], filtering: false };
+  const quiet: PipelineListener = {
+    warn: () => undefined,
+    outputClosed: () => undefined,
+    failed: () => undefined,
+    unknownMntns: () => undefined,
+  };
+  const pipeline = await Pipeline.start({ ...config, containers: () => nobody }, quiet);
+  return pipeline.fields;
+}
+
+async function pipelineConfig(
+  gadget: Gadget,
+  rings: PipelineConfig['rings'],
+  options: SessionOptions,
+): Promise<PipelineConfig> {
+  const values = gadget.completeValues(options.values);
+  const guest =
+    gadget.wasm === undefined ? undefined : await prepareComponent(gadget.wasm, { cacheDirs: cacheDirs() });
+  return {
+    sources: gadget.sources,
+    rings,
+    output: options.output,
+    filters: options.filters,
+    maxEntries: options.maxEntries,
+    bootToEpochNs: bootToEpochNs(),
+    guestBudgetMs: GUEST_BUDGET_MS,
+    ...(guest === undefined ? {} : { wasm: { guest, params: gadget.wasmValues(values), enabled: true } }),
+    ...(options.sort === undefined ? {} : { sort: options.sort }),
+  };
+}
+
+/** Transpiled modules: the user's cache, and the one shipped with the package. */
+function cacheDirs(): string[] {
+  const own = process.getuid?.() === 0 ? '/var/lib/ig/wasm-cache' : `${homedir()}/.ig/wasm-cache`;
+  return [own, fileURLToPath(new URL('../gadgets/wasm-cache', import.meta.url))];
+}
+
+export class Session {
+  private readonly loaded: LoadedGadget;
+  private readonly manager: ContainerManager;
+  private readonly pipeline: Pipeline;
+
+  /**
+   * Loads the gadget, finds containers, compiles the pipeline, attaches the programs; events flow from here on.
+   * The gadget is used up. Throws one sentence of whatever went wrong, everything undone.
+   */
+  static async start(gadget: Gadget, options: SessionOptions, listener: SessionListener): Promise<Session> {
+    const values = gadget.completeValues(options.values);
+    const manager = await ContainerManager.start({
+      selector: new Selector({
+        host: options.host,
+        ...(options.containerName === undefined ? {} : { containerName: options.containerName }),
+      }),
+      engines: options.dockerSocketPath === undefined ? {} : { dockerSocketPath: options.dockerSocketPath },
+      atSyscalls: gadget.enabledSections(values).some((section) => section.includes('/syscalls/')),
+    });
+    let loaded: LoadedGadget | undefined;
+    let pipeline: Pipeline | undefined;
+    try {
+      loaded = gadget.load(values, manager.filterMap);
+      const config = await pipelineConfig(gadget, loaded.rings, options);
+      const containers = (): NonNullable<ReturnType<NonNullable<PipelineConfig['containers']>>> => ({
+        changes: manager.table.snapshot(),
+        filtering: manager.filterMap !== undefined,
+      });
+      pipeline = await Pipeline.start(
+        { ...config, containers },
+        {
+          warn: (sentence) => listener.warn(sentence),
+          outputClosed: () => listener.outputClosed(),
+          failed: (error) => listener.failed(error),
+          unknownMntns: (mntns, pid) => manager.identify(mntns, pid),
+        },
+      );
+      const running = pipeline;
+      manager.table.subscribe((change) => running.tellContainer(change));
+      for (const sentence of [...manager.warnings, ...loaded.attach()]) listener.warn(sentence);
+      pipeline.begin();
+      return new Session(loaded, manager, pipeline);
+    } catch (error) {
+      await pipeline?.stop();
+      loaded?.close();
+      manager.close();
+      throw error;
+    }
+  }
+
+  private constructor(loaded: LoadedGadget, manager: ContainerManager, pipeline: Pipeline) {
+    this.loaded = loaded;
+    this.manager = manager;
+    this.pipeline = pipeline;
+  }
+
+  resize(widthColumns: number): void {
+    this.pipeline.resize(widthColumns);
+  }
+
+  /** Detaches, writes what was captured, frees everything. */
+  async stop(): Promise<Account> {
+    this.loaded.detach();
+    await this.pipeline.stop();
+    const account = { counts: this.pipeline.counts(), kernelLosses: this.loaded.losses() };
+    this.loaded.close();
+    this.manager.close();
+    return account;
+  }
+}
