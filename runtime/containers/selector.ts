@@ -4,7 +4,7 @@ import type { Container } from './container.js';
 import { SelectorError } from './errors.js';
 
 export interface SelectorOptions {
-  /** `-c/--containername`: names, comma separated; `!name` leaves one out. */
+  /** `-c/--containername`: names, comma separated; `!name` leaves one out. Empty = every name. */
   containerName?: string;
   /** `--host`: what runs outside of containers as well. */
   host?: boolean;
@@ -19,8 +19,8 @@ export class Selector {
   /** Throws {@link SelectorError} on an empty name. */
   constructor(options: SelectorOptions = {}) {
     this.host = options.host ?? false;
-    const items = options.containerName === undefined ? [] : options.containerName.split(',');
-    const names = items.map((item) => parseItem(item, options.containerName!));
+    const list = options.containerName ?? '';
+    const names = list === '' ? [] : list.split(',').map((item) => parseItem(item, list));
     this.included = new Set(names.filter((item) => !item.exclude).map((item) => item.name));
     this.excluded = new Set(names.filter((item) => item.exclude).map((item) => item.name));
   }

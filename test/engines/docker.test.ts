@@ -1,0 +1,246 @@
+// Containers of a real docker daemon: found, named from their first exec on, and let go.
+
+import { spawnSync } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { ObjectSpec, RingReader, type BpfMap } from '../../bpf/index.js';
+import type { TableChange } from '../../runtime/containers/change.js';
+import { ContainerManager } from '../../runtime/containers/manager.js';
+import { hostMntns } from '../../runtime/containers/proc.js';
+import { Selector, type SelectorOptions } from '../../runtime/containers/selector.js';
+import { ContainerView, NOT_CONTAINER, UNKNOWN } from '../../runtime/containers/view.js';
+import { compileFile } from '../live/compile.js';
+import { canRunDockerd, startDockerd, type Dockerd } from './dockerd.js';
+
+const INCLUDE = fileURLToPath(new URL('../../bpf/include', import.meta.url));
+const RUN = ['run', '--rm', '--network=none'];
+/** Lives until it is removed, and dies at once then. */
+const IDLE = ['busybox', 'sleep', '1000'];
+
+describe.skipIf(!canRunDockerd())('containers of docker', { timeout: 60_000 }, () => {
+  let dockerd: Dockerd;
+  let execs: Uint8Array;
+  let manager: ContainerManager | undefined;
+  let changes: TableChange[];
+  const cleanups: (() => void)[] = [];
+
+  beforeAll(async () => {
+    execs = compileFile(fileURLToPath(new URL('execs.bpf.c', import.meta.url)), ['-I', INCLUDE]);
+    dockerd = await startDockerd();
+    dockerd.importBusybox();
+  }, 90_000);
+
+  afterAll(() => dockerd?.close(), 60_000);
+
+  beforeEach(() => {
+    changes = [];
+  });
+
+  afterEach(() => {
+    for (const cleanup of cleanups.splice(0)) cleanup();
+    manager?.close();
+    const ids = dockerd.docker('ps', '-aq').split('\n').filter(Boolean);
+    if (ids.length > 0) dockerd.docker('rm', '-f', ...ids);
+  });
+
+  async function start(
+    options: SelectorOptions = {},
+    socketPath = dockerd.socketPath,
+  ): Promise<ContainerManager> {
+    manager = await ContainerManager.start({
+      selector: new Selector(options),
+      engines: { dockerSocketPath: socketPath },
+    });
+    manager.table.subscribe((change) => changes.push(change));
+    return manager;
+  }
+
+  /** Waits for a change of the table, past ones included. */
+  async function change<K extends TableChange['kind']>(
+    kind: K,
+    matches: (change: Extract<TableChange, { kind: K }>) => boolean = () => true,
+  ): Promise<Extract<TableChange, { kind: K }>> {
+    const isIt = (one: TableChange): one is Extract<TableChange, { kind: K }> =>
+      one.kind === kind && matches(one as Extract<TableChange, { kind: K }>);
+    let found = changes.find(isIt);
+    while (found === undefined) {
+      await new Promise<void>((resolve) => {
+        const stop = manager!.table.subscribe(() => {
+          stop();
+          resolve();
+        });
+      });
+      found = changes.find(isIt);
+    }
+    return found;
+  }
+
+  const added = (name: string) => change('add', ({ container }) => container.name === name);
+
+  function passes(mntns: number, map: BpfMap | undefined = manager!.filterMap): boolean {
+    const key = new Uint8Array(8);
+    new DataView(key.buffer).setBigUint64(0, BigInt(mntns), true);
+    return map?.lookup(key) !== undefined;
+  }
+
+  /** Traces execs as a gadget would; the function returned tells the paths so far, by name of the container. */
+  function traceExecs(): () => Record<string, string[]> {
+    const spec = ObjectSpec.open(execs, 'execs');
+    spec.reuseMap('gadget_mntns_filter_map', manager!.filterMap!.fd);
+    const object = spec.load();
+    object.program('execve_begins').attach();
+    const ring = new RingReader(object.map('events').fd, object.map('events').maxEntries);
+    cleanups.push(() => (ring.close(), object.close()));
+    const byContainer: Record<string, string[]> = {};
+    return () => {
+      const buffer = new Uint8Array(1 << 18);
+      const offsets = new Uint32Array(1025);
+      const count = ring.drain(buffer, offsets, 0, 80);
+      const data = new DataView(buffer.buffer);
+      for (const offset of offsets.subarray(0, count)) {
+        const { name, selected } = whoseIs(
+          Number(data.getBigUint64(offset, true)),
+          Number(data.getBigUint64(offset + 8, true)),
+        );
+        const path = Buffer.from(buffer.subarray(offset + 16, offset + 80)).toString('latin1');
+        if (selected) (byContainer[name] ??= []).push(path.replace(/\0.*/s, ''));
+      }
+      return byContainer;
+    };
+  }
+
+  /** What a reader with a copy of the table says of an event. */
+  function whoseIs(mntns: number, bootNs?: number): { name: string; selected: boolean } {
+    const view = new ContainerView();
+    for (const one of manager!.table.snapshot()) view.apply(structuredClone(one));
+    const index = view.indexOf(mntns, 0, bootNs);
+    const special: Record<number, string> = { [NOT_CONTAINER]: 'host', [UNKNOWN]: 'unknown' };
+    const name = special[index] ?? manager!.table.byIndex(index)!.container.name;
+    return { name, selected: index === UNKNOWN || view.isSelected(index) };
+  }
+
+  async function run(...args: string[]): Promise<void> {
+    const client = dockerd.spawnDocker(...RUN, ...args);
+    const status = await new Promise((resolve) => client.once('exit', resolve));
+    expect(status).toBe(0);
+  }
+
+  it('finds a container that runs already, with all that docker knows of it', async () => {
+    const id = dockerd.docker('run', '-d', '--network=none', '--name', 'early', ...IDLE);
+    const { table, warnings } = await start();
+    expect(warnings).toEqual([]);
+    const row = table.byId(id)!;
+    expect(row.selected).toBe(true);
+    expect(row.container).toMatchObject({
+      name: 'early',
+      runtime: 'docker',
+      imageName: 'busybox',
+      pid: Number(dockerd.docker('inspect', '-f', '{{.State.Pid}}', 'early')),
+      imageId: dockerd.docker('inspect', '-f', '{{.Image}}', 'early'),
+      startedAt: dockerd.docker('inspect', '-f', '{{.State.StartedAt}}', 'early'),
+    });
+    expect(table.byMntns(row.container.mntns)).toBe(row);
+    expect(table.byCgroupId(row.container.cgroupId!)).toBe(row);
+    expect(passes(row.container.mntns)).toBe(true);
+    expect(passes(hostMntns())).toBe(false);
+  });
+
+  it('names a container that starts later before docker says that it started', async () => {
+    await start();
+    dockerd.spawnDocker(...RUN, '--name', 'late', ...IDLE);
+    const first = await added('late');
+    expect(first.container).toMatchObject({ runtime: 'docker', startedAt: '', imageName: 'busybox' });
+    const told = await change('add', ({ container }) => container.startedAt !== '');
+    expect(told.index).toBe(first.index);
+  });
+
+  it('lets the very first exec of a container through that did not exist when the trace began', async () => {
+    dockerd.docker('run', '-d', '--network=none', '--name', 'noise', ...IDLE);
+    await start({ containerName: 'late' });
+    const paths = traceExecs();
+    await run('--name', 'late', 'busybox', '/bin/sh', '-c', '/bin/true; /bin/id');
+    dockerd.docker('exec', 'noise', '/bin/true');
+    await added('late');
+    expect(paths()).toEqual({ late: ['/bin/sh', '/bin/true', '/bin/id'] });
+  });
+
+  it('traces containers in turn that get the same namespace number, each under its own name', async () => {
+    await start();
+    const paths = traceExecs();
+    for (const name of ['first', 'second', 'third']) await run('--name', name, 'busybox', '/bin/true');
+    await added('third');
+    expect(paths()).toEqual({ first: ['/bin/true'], second: ['/bin/true'], third: ['/bin/true'] });
+  });
+
+  it('remembers a container that is gone at once', async () => {
+    const { table } = await start();
+    await run('--name', 'brief', 'busybox', 'true');
+    const { index } = await added('brief');
+    await change('leave', (left) => left.index === index);
+    const { container } = table.byIndex(index)!;
+    expect(container.name).toBe('brief');
+    expect(container.removedAtMs).toBeTypeOf('number');
+  });
+
+  it('gives a container a new index when it is started again', async () => {
+    await start();
+    const id = dockerd.docker('run', '-d', '--network=none', '--name', 'again', ...IDLE);
+    const { index } = await added('again');
+    dockerd.docker('kill', 'again');
+    await change('leave', (left) => left.index === index);
+    dockerd.docker('start', 'again');
+    const second = await change('add', (one) => one.container.id === id && one.index !== index);
+    expect(second.container.name).toBe('again');
+  });
+
+  it('takes a container up that is renamed to what the user asked for', async () => {
+    await start({ containerName: 'wanted' });
+    dockerd.docker('run', '-d', '--network=none', '--name', 'other', ...IDLE);
+    const { mntns, selected } = await added('other');
+    expect(selected).toBe(false);
+    expect(passes(mntns)).toBe(false);
+    dockerd.docker('rename', 'other', 'wanted');
+    expect((await added('wanted')).selected).toBe(true);
+    expect(passes(mntns)).toBe(true);
+  });
+
+  it('knows that a private mount namespace of the host is no container', async () => {
+    await start();
+    const made = spawnSync('unshare', ['-m', 'stat', '-Lc', '%i', '/proc/self/ns/mnt'], { encoding: 'utf8' });
+    const mntns = Number(made.stdout);
+    await change('notContainer', (one) => one.mntns === mntns);
+    expect(whoseIs(mntns)).toEqual({ name: 'host', selected: false });
+    expect(passes(mntns)).toBe(false);
+  });
+
+  it('counts a namespace made inside a container as the container', async () => {
+    await start();
+    dockerd.docker('run', '-d', '--network=none', '--cap-add=SYS_ADMIN', '--name', 'outer', ...IDLE);
+    const { index, mntns } = await added('outer');
+    dockerd.docker('exec', 'outer', 'unshare', '-m', 'true');
+    const inner = await change('add', (one) => one.index === index && one.mntns !== mntns);
+    expect(inner.container.name).toBe('outer');
+    expect(inner.container.mntns).toBe(mntns);
+  });
+
+  it('shows a container that no engine names by its id', async () => {
+    const id = dockerd.docker('run', '-d', '--network=none', ...IDLE);
+    const { table, warnings } = await start({}, '/nowhere/docker.sock');
+    expect(warnings).toEqual([expect.stringMatching(/^Containers have no names/)]);
+    expect(table.byId(id)?.container).toMatchObject({ name: id.slice(0, 12), runtime: '' });
+    const later = dockerd.docker('run', '-d', '--network=none', ...IDLE);
+    expect((await change('add', (one) => one.container.id === later)).container.runtime).toBe('');
+  });
+
+  it('picks docker up again when it comes back', async () => {
+    const { table } = await start();
+    dockerd.docker('run', '-d', '--network=none', '--stop-signal=KILL', '--name', 'victim', ...IDLE);
+    const { index } = await added('victim');
+    await dockerd.stop();
+    await change('leave', (left) => left.index === index);
+    await dockerd.start();
+    dockerd.docker('run', '-d', '--network=none', '--name', 'newcomer', ...IDLE);
+    expect((await added('newcomer')).container.runtime).toBe('docker');
+    expect(table.rows().filter((row) => row.container.name === 'newcomer')).toHaveLength(1);
+  });
+});
