@@ -118,6 +118,12 @@ export function loadError(
   };
   const what = program === undefined ? `eBPF object ${objectName}` : `program ${program} (${hook ?? ''})`;
 
+  const helper = /invalid func unknown#(\d+)/.exec(log)?.[1];
+  if (helper !== undefined)
+    return new NotSupportedByKernelError(
+      `The kernel has no eBPF helper ${helper}, which ${what} needs: it is too old for this program.`,
+      detail,
+    );
   const verifier = verifierLines(log);
   if (verifier.length > 0) {
     const said = verifier.slice(-LAST_LINES).join('; ');

@@ -23,11 +23,8 @@ export const tracepoint: AttachKind = {
     const id = tracepointId(target);
     if (id === undefined)
       throw new NotSupportedByKernelError(
-        `The kernel has no tracepoint ${target}, which program ${program} needs.`,
-        {
-          program,
-          hook: `tracepoint/${target}`,
-        },
+        `Cannot attach program ${program} to tracepoint/${target}: the kernel has no tracepoint ${target}.`,
+        { program, hook: `tracepoint/${target}` },
       );
     // The tracepoint's program runs for every CPU, whichever the event is opened on.
     return [native.attachPerfEvent(program, PERF_TYPE_TRACEPOINT, id, 0, 0)];

@@ -1,4 +1,4 @@
-// Emits records on demand: run with BPF_PROG_TEST_RUN's like, a getppid(2) of the process chosen emits
+// Emits a burst of records, every tenth discarded, whenever the chosen process calls getppid(2).
 // `burst` of them.
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
