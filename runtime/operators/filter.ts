@@ -1,0 +1,157 @@
+// Operator `filter`: keeps the records whose fields match what the user wrote (`proc.comm~^ba,error==ENOENT`).
+
+import { Span } from '../data/batch.js';
+import { type DataSource } from '../data/data-source.js';
+import { type Field, type Locator, locatorOf } from '../data/field.js';
+import { isFixed, isText } from '../data/kind.js';
+import { didYouMean } from '../data/nearest.js';
+import { type Comparison, numberComparison, textComparison, textEquality } from './comparison.js';
+import { OperatorError } from './errors.js';
+import { type BatchStep } from './operator.js';
+
+const EXAMPLE = 'for example proc.comm==bash';
+
+/** One condition: a field, how it is tested, and what to answer for an undefined value. */
+interface Condition {
+  readonly locate: Locator;
+  readonly test: (span: Span) => boolean;
+  readonly ifUndefined: boolean;
+}
+
+/** What an operator says about the order of the field's value and the one written: below 0, 0 or above. */
+const ORDER_TESTS: Readonly<Record<string, (order: number) => boolean>> = {
+  '=': (order) => order === 0,
+  '==': (order) => order === 0,
+  '!=': (order) => order !== 0,
+  '>': (order) => order > 0,
+  '>=': (order) => order >= 0,
+  '<': (order) => order < 0,
+  '<=': (order) => order <= 0,
+};
+
+/**
+ * Compiles a filter: conditions `field OP value` with OP one of = == != > >= < <= ~ !~, joined by commas that
+ * mean "and"; a comma in a value is written `\,`. White space around a value does not count. Numbers compare as
+ * numbers, texts by their bytes, lists of strings as their words with one space between them.
+ * An undefined value is not equal to anything and matches nothing: only != and !~ hold for it.
+ * ~ takes a regular expression of JavaScript (and Go's `(?i)` at its start). It runs on the first 8 KiB of a
+ * text; one that backtracks without end is the user's own doing, and is bounded by nothing else.
+ * Throws OperatorError, and says in one sentence what was wrong.
+ */
+export function filter(source: DataSource, expression: string): BatchStep {
+  const conditions = splitConditions(expression).map((text) => parseCondition(source, text));
+  const span = new Span();
+  return (batch) => {
+    for (let row = 0; row < batch.count; row++) {
+      if (batch.keep[row] === 0) continue;
+      for (let i = 0; i < conditions.length; i++) {
+        const { locate, test, ifUndefined } = conditions[i]!;
+        if (locate(batch, row, span) ? test(span) : ifUndefined) continue;
+        batch.keep[row] = 0;
+        break;
+      }
+    }
+  };
+}
+
+function splitConditions(expression: string): string[] {
+  return expression.split(/(?<!\\),/).map((condition) => condition.replaceAll('\\,', ','));
+}
+
+function parseCondition(source: DataSource, text: string): Condition {
+  const match = /^\s*([^\s=!<>~]+)\s*(==|!=|!~|>=|<=|=|>|<|~)(.*)$/s.exec(text);
+  if (match === null) {
+    throw new OperatorError(
+      `cannot read filter "${text}"; write a field, one of = == != > >= < <= ~ !~, and a value, ${EXAMPLE}`,
+    );
+  }
+  const [, name, operator, value] = match as unknown as [string, string, string, string];
+  const field = fieldOf(source, name);
+  return {
+    locate: locatorOf(field),
+    test: compileTest(field, operator, value.trim()),
+    ifUndefined: operator.startsWith('!'),
+  };
+}
+
+function fieldOf(source: DataSource, name: string): Field {
+  const field = source.field(name);
+  if (field !== undefined && field.kind !== 'none') return field;
+  const names = source.valueFields().map((candidate) => candidate.fullName);
+  throw new OperatorError(
+    `cannot filter ${source.name} by ${name}, which is none of its fields${didYouMean(name, names)}`,
+  );
+}
+
+function compileTest(field: Field, operator: string, value: string): (span: Span) => boolean {
+  if (operator.endsWith('~')) return regexTest(field, value, operator === '!~');
+  const isEquality = operator.endsWith('=') && operator !== '>=' && operator !== '<=';
+  if (isText(field.kind)) {
+    if (!isEquality) return orderTest(textComparison(value, field.kind), operator);
+    const equal = textEquality(value, field.kind);
+    return operator === '!=' ? (span) => !equal(span) : equal;
+  }
+  if (!isFixed(field.kind) || field.length !== 1) {
+    throw new OperatorError(
+      `cannot filter by ${field.fullName}, which is neither a number nor a text; ${EXAMPLE}`,
+    );
+  }
+  if (field.kind === 'bool') return boolTest(field, operator, value, isEquality);
+  return orderTest(numberComparison(field, value), operator);
+}
+
+function orderTest(compare: Comparison, operator: string): (span: Span) => boolean {
+  const holds = ORDER_TESTS[operator]!;
+  return (span) => holds(compare(span));
+}
+
+function boolTest(
+  field: Field,
+  operator: string,
+  value: string,
+  isEquality: boolean,
+): (span: Span) => boolean {
+  if (!isEquality || (value !== 'true' && value !== 'false')) {
+    throw new OperatorError(
+      `cannot filter with ${field.fullName}${operator}${value}, since ${field.fullName} is true or false; ` +
+        `for example ${field.fullName}==true`,
+    );
+  }
+  const wanted = (value === 'true') === (operator !== '!=');
+  return (span) => (span.bytes[span.start] !== 0) === wanted;
+}
+
+/** Longer texts are matched by their beginning only: bounds the work that an expression does per event. */
+const MAX_MATCHED_BYTES = 8192;
+
+function regexTest(field: Field, pattern: string, negated: boolean): (span: Span) => boolean {
+  if (!isText(field.kind)) {
+    throw new OperatorError(
+      `cannot match ${field.fullName} with a regular expression, since it is not a text; ` +
+        `compare it, for example ${field.fullName}==1`,
+    );
+  }
+  const regex = compileRegex(field, pattern);
+  const decoder = new TextDecoder();
+  const isList = field.kind === 'strings';
+  return (span) => {
+    const end = Math.min(span.end, span.start + MAX_MATCHED_BYTES);
+    // The engine matches strings only, so this makes one per event.
+    let text = decoder.decode(span.bytes.subarray(span.start, end));
+    if (isList) text = text.replace(/\0$/, '').replaceAll('\0', ' ');
+    return regex.test(text) !== negated;
+  };
+}
+
+function compileRegex(field: Field, pattern: string): RegExp {
+  const flags = /^\(\?([ims]+)\)/.exec(pattern);
+  try {
+    return new RegExp(pattern.slice(flags?.[0].length ?? 0), `u${flags === null ? '' : flags[1]!}`);
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new OperatorError(
+      `cannot filter ${field.fullName}: ${reason}; write a regular expression, for example ${field.fullName}~^ba`,
+      { cause: error },
+    );
+  }
+}

@@ -1,0 +1,87 @@
+// Operator `sort`: the order in which the records of an array data source's batch are shown.
+
+import { type Batch, Span } from '../data/batch.js';
+import { type DataSource } from '../data/data-source.js';
+import { type Field, bigintReaderOf, locatorOf, numberReaderOf } from '../data/field.js';
+import { didYouMean } from '../data/nearest.js';
+import { isText } from '../data/kind.js';
+import { OperatorError } from './errors.js';
+
+/** The kept rows of a batch, in order. */
+export type Sorter = (batch: Batch) => Uint32Array;
+
+type SortValue = number | bigint | string | undefined;
+
+interface SortKey {
+  readonly valueOf: (batch: Batch, row: number) => SortValue;
+  /** −1: largest first. */
+  readonly direction: 1 | -1;
+}
+
+/**
+ * Compiles `--sort`: `f1,-f2` sorts by f1, records with equal f1 by f2 with the largest first. Undefined values
+ * come last either way. Throws OperatorError.
+ */
+export function sorter(source: DataSource, expression: string): Sorter {
+  if (source.type !== 'array') {
+    throw new OperatorError(`cannot sort ${source.name}, which streams single events; --sort is for lists`);
+  }
+  const items = expression
+    .split(',')
+    .map((item) => item.trim())
+    .filter((item) => item !== '');
+  if (items.length === 0) throw new OperatorError('--sort names no field; give some, like comm,-pid');
+  const keys = items.map((item) => sortKey(source, item));
+  return (batch) => sortedRows(batch, keys);
+}
+
+function sortKey(source: DataSource, item: string): SortKey {
+  const name = item.replace(/^[+-]/, '');
+  const field = source.field(name);
+  if (field === undefined || field.kind === 'none') {
+    const hint = didYouMean(
+      name,
+      source.valueFields().map((candidate) => candidate.fullName),
+    );
+    throw new OperatorError(`cannot sort ${source.name} by ${name}, which is none of its fields${hint}`);
+  }
+  return { valueOf: valueReader(field), direction: item.startsWith('-') ? -1 : 1 };
+}
+
+/** Values are copied: those of computed fields last only until the next one is computed. */
+function valueReader(field: Field): SortKey['valueOf'] {
+  const locate = locatorOf(field);
+  const span = new Span();
+  const read = readerOf(field);
+  return (batch, row) => (locate(batch, row, span) ? read(span) : undefined);
+}
+
+function readerOf({ kind }: Field): (span: Span) => SortValue {
+  // One character per byte: compares like the bytes do, which for UTF-8 is the order of code points.
+  if (isText(kind) || kind === 'bytes')
+    return (s) => Buffer.from(s.bytes.subarray(s.start, s.end)).toString('latin1');
+  return kind === 'uint64' || kind === 'int64' ? bigintReaderOf(kind) : numberReaderOf(kind);
+}
+
+function sortedRows(batch: Batch, keys: readonly SortKey[]): Uint32Array {
+  const rows: number[] = [];
+  for (let row = 0; row < batch.count; row++) if (batch.keep[row] === 1) rows.push(row);
+  const values = keys.map((key) => {
+    const column: SortValue[] = [];
+    for (const row of rows) column[row] = key.valueOf(batch, row);
+    return column;
+  });
+  rows.sort((a, b) => {
+    for (let k = 0; k < keys.length; k++) {
+      const order = compare(values[k]![a], values[k]![b], keys[k]!.direction);
+      if (order !== 0) return order;
+    }
+    return a - b;
+  });
+  return Uint32Array.from(rows);
+}
+
+function compare(a: SortValue, b: SortValue, direction: number): number {
+  if (a === undefined || b === undefined) return a === b ? 0 : a === undefined ? 1 : -1;
+  return a === b ? 0 : a < b ? -direction : direction;
+}

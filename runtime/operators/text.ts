@@ -1,0 +1,60 @@
+// Texts that operators put in place of numbers, encoded once and used again.
+
+import { type Span } from '../data/batch.js';
+
+const ENCODER = new TextEncoder();
+
+/** An encoded text that a span can be set to. */
+export class Text {
+  readonly bytes: Uint8Array;
+  private readonly view: DataView;
+
+  constructor(text: string) {
+    this.bytes = ENCODER.encode(text);
+    this.view = new DataView(this.bytes.buffer);
+  }
+
+  put(span: Span): void {
+    span.set(this.bytes, this.view, 0, this.bytes.length);
+  }
+}
+
+/** Bounds what an endless variety of numbers can make a table hold. */
+const MAX_TEXTS = 4096;
+
+/** The texts of numbers, each made when its number is first seen. */
+export class TextTable {
+  private readonly texts = new Map<number, Text>();
+  private readonly textOf: (value: number) => string;
+
+  constructor(textOf: (value: number) => string) {
+    this.textOf = textOf;
+  }
+
+  /** Sets the span to the text of `value`. */
+  put(value: number, span: Span): void {
+    let text = this.texts.get(value);
+    if (text === undefined) {
+      if (this.texts.size >= MAX_TEXTS) this.texts.clear();
+      text = new Text(this.textOf(value));
+      this.texts.set(value, text);
+    }
+    text.put(span);
+  }
+}
+
+/** Bytes that a span can be set to, written anew for every value. */
+export class Scratch {
+  readonly bytes: Uint8Array;
+  readonly view: DataView;
+
+  constructor(sizeBytes: number) {
+    this.bytes = new Uint8Array(sizeBytes);
+    this.view = new DataView(this.bytes.buffer);
+  }
+
+  /** Sets the span to a text that a number had to be made a string for; cut when it is too long. */
+  putString(text: string, span: Span): void {
+    span.set(this.bytes, this.view, 0, ENCODER.encodeInto(text, this.bytes).written);
+  }
+}

@@ -1,0 +1,138 @@
+// Operator `users`: beside user and group ids it puts the names that this machine's files give them.
+
+import { readFileSync, statSync } from 'node:fs';
+import { type DataSource } from '../data/data-source.js';
+import { type Field, type Locator, locatorOf, numberReaderOf } from '../data/field.js';
+import { type BatchStep } from './operator.js';
+import { TextTable } from './text.js';
+
+export interface UserFiles {
+  /** Default /etc/passwd. */
+  readonly passwdPath?: string;
+  /** Default /etc/group. */
+  readonly groupPath?: string;
+}
+
+/** How often files are looked at for changes. */
+const CHECK_INTERVAL_MS = 1000;
+/** A larger file is no list of users; its names are not read. */
+const MAX_FILE_BYTES = 16 * 1024 * 1024;
+
+/** Names by id, from a file of lines `name:password:id:…`. */
+class NameFile {
+  private readonly path: string;
+  private readonly prefix: string;
+  private version = '';
+  private names = new Map<number, string>();
+  texts: TextTable;
+
+  constructor(path: string, prefix: string) {
+    this.path = path;
+    this.prefix = prefix;
+    this.texts = this.newTexts();
+  }
+
+  /** Reads the file again if it changed. Without a file, or without the right to read it, ids stay ids. */
+  refresh(): void {
+    const stat = statSync(this.path, { throwIfNoEntry: false });
+    const version =
+      stat === undefined || stat.size > MAX_FILE_BYTES ? '' : `${stat.ino} ${stat.mtimeMs} ${stat.size}`;
+    if (version === this.version) return;
+    this.version = version;
+    this.names = version === '' ? new Map<number, string>() : readNames(this.path);
+    this.texts = this.newTexts();
+  }
+
+  private newTexts(): TextTable {
+    return new TextTable((id) => this.names.get(id) ?? `${this.prefix}:${id}`);
+  }
+}
+
+function readNames(path: string): Map<number, string> {
+  try {
+    return parseNames(readFileSync(path, 'utf8'));
+  } catch {
+    // Gone since it was looked at, or not ours to read: names are a convenience, no reason to stop tracing.
+    return new Map();
+  }
+}
+
+function parseNames(text: string): Map<number, string> {
+  const names = new Map<number, string>();
+  for (const line of text.split('\n')) {
+    const [name, , id] = line.split(':');
+    if (!name || id === undefined || !/^\d{1,10}$/.test(id)) continue;
+    // The first line of an id counts, as it does for getpwuid.
+    if (!names.has(Number(id))) names.set(Number(id), name);
+  }
+  return names;
+}
+
+interface IdType {
+  readonly tag: string;
+  /** How names of ids end, and how those of names do. */
+  readonly idSuffix: RegExp;
+  readonly nameSuffix: string;
+  readonly template: string;
+}
+
+const USER: IdType = { tag: 'type:gadget_uid', idSuffix: /uid(_raw)?$/, nameSuffix: 'user', template: 'uid' };
+const GROUP: IdType = {
+  tag: 'type:gadget_gid',
+  idSuffix: /gid(_raw)?$/,
+  nameSuffix: 'group',
+  template: 'gid',
+};
+
+/**
+ * Adds `user` beside each `uid` and `group` beside each `gid` (`proc.creds.uid` → `proc.creds.user`,
+ * `loginuid` → `loginuser`; annotation `uidgidresolver.target` names it otherwise) and hides the number.
+ * Unknown ids show as `uid:N`. Returns the step that keeps the names fresh; undefined when there are no ids.
+ */
+export function addUsers(source: DataSource, files: UserFiles = {}): BatchStep | undefined {
+  const users = new NameFile(files.passwdPath ?? '/etc/passwd', 'uid');
+  const groups = new NameFile(files.groupPath ?? '/etc/group', 'gid');
+  const addedUsers = addNames(source, USER, users);
+  const addedGroups = addNames(source, GROUP, groups);
+  if (addedUsers + addedGroups === 0) return undefined;
+  let checkAtMs = 0;
+  return () => {
+    const nowMs = Date.now();
+    if (nowMs < checkAtMs) return;
+    checkAtMs = nowMs + CHECK_INTERVAL_MS;
+    if (addedUsers > 0) users.refresh();
+    if (addedGroups > 0) groups.refresh();
+  };
+}
+
+function addNames(source: DataSource, type: IdType, file: NameFile): number {
+  let added = 0;
+  for (const field of [...source.fields]) {
+    if (field.kind !== 'uint32' || field.length !== 1 || !field.tags.includes(type.tag)) continue;
+    const name = targetName(field, type);
+    const fullName = field.fullName.slice(0, -field.name.length) + name;
+    if (name === field.name || source.field(fullName) !== undefined) continue;
+    field.hidden = true;
+    added++;
+    source.addField({
+      fullName,
+      kind: 'string',
+      location: { in: 'derived', locate: nameLocator(locatorOf(field), file) },
+      annotations: { template: type.template, 'columns.alignment': 'left', 'columns.alias': name },
+    });
+  }
+  return added;
+}
+
+function targetName(field: Field, type: IdType): string {
+  return field.annotations['uidgidresolver.target'] || field.name.replace(type.idSuffix, type.nameSuffix);
+}
+
+function nameLocator(locate: Locator, file: NameFile): Locator {
+  const read = numberReaderOf('uint32');
+  return (batch, row, span) => {
+    if (!locate(batch, row, span)) return false;
+    file.texts.put(read(span), span);
+    return true;
+  };
+}
