@@ -1,12 +1,13 @@
 // Containers of a real docker daemon: found, named from their first exec on, and let go.
 
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
+import { arch } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { ObjectSpec, RingReader, type BpfMap } from '../../bpf/index.js';
 import type { TableChange } from '../../runtime/containers/change.js';
 import { ContainerManager } from '../../runtime/containers/manager.js';
-import { hostMntns } from '../../runtime/containers/proc.js';
+import { hostMntns, mntnsOf } from '../../runtime/containers/proc.js';
 import { Selector, type SelectorOptions } from '../../runtime/containers/selector.js';
 import { ContainerView, NOT_CONTAINER, UNKNOWN } from '../../runtime/containers/view.js';
 import { compileFile } from '../live/compile.js';
@@ -211,6 +212,20 @@ describe.skipIf(!canRunDockerd())('containers of docker', { timeout: 60_000 }, (
     await change('notContainer', (one) => one.mntns === mntns);
     expect(whoseIs(mntns)).toEqual({ name: 'host', selected: false });
     expect(passes(mntns)).toBe(false);
+  });
+
+  it('answers for a namespace that nothing has been executed in', async () => {
+    const { table } = await start();
+    const unshare = arch() === 'arm64' ? 97 : 272;
+    const script = `syscall(${unshare}, 0x20000) == 0 or die; $| = 1; print "made\\n"; sleep 1000`;
+    const process = spawn('perl', ['-e', script], { stdio: ['ignore', 'pipe', 'inherit'] });
+    cleanups.push(() => process.kill('SIGKILL'));
+    await new Promise((resolve) => process.stdout.once('data', resolve));
+    const mntns = mntnsOf(process.pid!)!;
+    expect(whoseIs(mntns).name).toBe('unknown');
+    manager!.identify(mntns, process.pid!);
+    await change('notContainer', (one) => one.mntns === mntns);
+    expect(table.isHost(mntns)).toBe(true);
   });
 
   it('counts a namespace made inside a container as the container', async () => {

@@ -1,0 +1,133 @@
+import { beforeEach, describe, expect, it } from 'vitest';
+import type { Engine, EngineContainer } from './engine.js';
+import { Namer } from './namer.js';
+import { mntnsOf } from './proc.js';
+import { Selector } from './selector.js';
+import { ContainerTable } from './table.js';
+import type { Sighting } from './tracker.js';
+
+const ID = 'ab'.repeat(32);
+const HOST_MNTNS = 1;
+// This process plays the container's first one: it lives, in a namespace that is not the "host's".
+const PID = process.pid;
+const MNTNS = mntnsOf('self')!;
+
+const DETAILS: EngineContainer = {
+  id: ID,
+  name: 'web',
+  pid: 0,
+  imageName: 'nginx',
+  imageDigest: '',
+  imageId: '',
+  startedAt: '',
+};
+
+/** An engine whose inspection the test answers, which no real one could be made to delay. */
+function engine(inspect: (id: string) => Promise<EngineContainer | undefined>): Engine {
+  return {
+    name: 'docker',
+    address: '/nowhere',
+    connect: () => Promise.resolve(),
+    list: () => Promise.resolve([]),
+    watch: () => Promise.resolve(),
+    inspect,
+  };
+}
+
+function sighting(fields: Partial<Sighting> = {}): Sighting {
+  return { mntns: MNTNS, pid: PID, cgroupId: 0, bootNs: 1e9, cgroup: ID, ancestor: '', ...fields };
+}
+
+describe('Namer', () => {
+  let table: ContainerTable;
+  let namer: Namer;
+
+  beforeEach(() => {
+    table = new ContainerTable(new Selector());
+    namer = new Namer(table, HOST_MNTNS);
+  });
+
+  it('knows the host from the start', () => {
+    expect(table.isHost(HOST_MNTNS)).toBe(true);
+  });
+
+  it('names a namespace at once when its container was announced', () => {
+    namer.learnAll(
+      engine(() => new Promise(() => {})),
+      [DETAILS],
+    );
+    void namer.resolve(sighting());
+    expect(table.byMntns(MNTNS)?.container).toMatchObject({
+      id: ID,
+      name: 'web',
+      runtime: 'docker',
+      pid: PID,
+    });
+  });
+
+  it('asks the engine about a container that was not announced', async () => {
+    namer.learnAll(
+      engine(() => Promise.resolve(DETAILS)),
+      [],
+    );
+    await namer.resolve(sighting());
+    expect(table.byMntns(MNTNS)?.container.name).toBe('web');
+  });
+
+  it('does not wait long for an engine that hangs, and takes its name when it comes', async () => {
+    let answer: (details: EngineContainer) => void = () => {};
+    namer.learnAll(
+      engine(() => new Promise((resolve) => (answer = resolve))),
+      [],
+    );
+    await namer.resolve(sighting());
+    expect(table.byMntns(MNTNS)?.container).toMatchObject({ name: ID.slice(0, 12), runtime: '' });
+    answer(DETAILS);
+    await new Promise(setImmediate);
+    expect(table.byMntns(MNTNS)?.container).toMatchObject({ name: 'web', runtime: 'docker' });
+  });
+
+  it('does not ask an engine that is lost', async () => {
+    const docker = engine(() => Promise.resolve(DETAILS));
+    namer.learnAll(docker, []);
+    namer.lose(docker);
+    await namer.resolve(sighting());
+    expect(table.byMntns(MNTNS)?.container.name).toBe(ID.slice(0, 12));
+  });
+
+  it('forgets an answer about who was in the namespace before', async () => {
+    let answer: (details: undefined) => void = () => {};
+    namer.learnAll(
+      engine(() => new Promise((resolve) => (answer = resolve))),
+      [],
+    );
+    const resolving = namer.resolve(sighting({ bootNs: 1e9 }));
+    await namer.resolve(sighting({ bootNs: 2e9, pid: 0, cgroup: 'nginx.service' }));
+    answer(undefined);
+    await resolving;
+    expect(table.isHost(MNTNS)).toBe(true);
+    expect(table.byId(ID)).toBeUndefined();
+  });
+
+  it('finds the container a process lies deeper in', async () => {
+    await namer.resolve(sighting({ cgroup: 'nginx.service', ancestor: `docker-${ID}.scope` }));
+    expect(table.byMntns(MNTNS)?.container.id).toBe(ID);
+  });
+
+  it('lets go of a container whose processes are gone', async () => {
+    await namer.resolve(sighting());
+    namer.checkAlive();
+    expect(table.byId(ID)).toBeDefined();
+    await namer.resolve(sighting({ cgroup: 'cd'.repeat(32), mntns: 2, pid: 0 }));
+    namer.checkAlive();
+    expect(table.byMntns(2)?.container.removedAtMs).toBeTypeOf('number');
+    expect(table.byId(ID)).toBeDefined();
+  });
+
+  it('goes on with another process of the namespace when the first one seen has ended', async () => {
+    await namer.resolve(sighting({ pid: 0 }));
+    namer.checkAlive();
+    const pid = table.byId(ID)?.container.pid ?? 0;
+    expect(mntnsOf(pid)).toBe(MNTNS);
+  });
+});
