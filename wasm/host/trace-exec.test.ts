@@ -1,8 +1,11 @@
 // What trace_exec's Wasm module makes of execs; its quoting is checked against a real bash.
 
 import { execFileSync } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Batch, Span } from '../../runtime/data/batch.js';
 import { DataSource } from '../../runtime/data/data-source.js';
 import { locatorOf } from '../../runtime/data/field.js';
@@ -12,11 +15,14 @@ import { PostProcessor } from './post-processor.js';
 import { batchOf, recordOf } from './testing.js';
 
 let prepared: PreparedGuest;
+let directory: string;
 
 beforeAll(async () => {
+  directory = mkdtempSync(join(tmpdir(), 'ig-trace-exec-'));
   const program = fileURLToPath(new URL('../../gadgets/trace_exec/wasm/program.ts', import.meta.url));
   prepared = await prepareComponent(await build(program), { cacheDirs: [] });
 }, 60_000);
+afterAll(() => rmSync(directory, { recursive: true }));
 
 interface Exec {
   readonly argv?: readonly (string | Uint8Array)[];
@@ -159,7 +165,9 @@ function vectorOf(words: Buffer): string[] {
 }
 
 function runBash(script: Buffer, locale: string): string[] {
-  const out = execFileSync('bash', { input: script, env: { LC_ALL: locale } });
+  const path = join(directory, 'script');
+  writeFileSync(path, script);
+  const out = execFileSync('bash', [path], { env: { LC_ALL: locale } });
   return out.toString('latin1').split('\0').slice(0, -1);
 }
 

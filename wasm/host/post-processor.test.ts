@@ -1,0 +1,161 @@
+// How a module's fields join those of a gadget, and what becomes of a batch; with the SDK's example as the module.
+
+import { fileURLToPath } from 'node:url';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { type Batch, Span } from '../../runtime/data/batch.js';
+import { DataSource } from '../../runtime/data/data-source.js';
+import { locatorOf } from '../../runtime/data/field.js';
+import { build } from '../sdk/assemblyscript/build.js';
+import { type PreparedGuest, prepareComponent } from './component.js';
+import { GuestError, PatchError } from './errors.js';
+import { PostProcessor } from './post-processor.js';
+import { HARMFUL_GUEST, batchOf, componentOf, recordOf } from './testing.js';
+
+const EXAMPLE = fileURLToPath(new URL('../sdk/assemblyscript/example/program.ts', import.meta.url));
+const LATENCY = 0;
+const COMM = 8;
+const ARGV = 24;
+const STRUCT_SIZE = 32;
+
+let example: PreparedGuest;
+let harmful: PreparedGuest;
+
+beforeAll(async () => {
+  const cacheDirs: string[] = [];
+  example = await prepareComponent(await build(EXAMPLE), { cacheDirs });
+  harmful = await prepareComponent(await componentOf(HARMFUL_GUEST), { cacheDirs });
+}, 60_000);
+
+function requestSource(): DataSource {
+  const source = new DataSource('requests', 'single', STRUCT_SIZE);
+  source.addField({
+    fullName: 'latency_ns',
+    kind: 'uint64',
+    location: { in: 'record', offset: LATENCY, size: 8 },
+  });
+  source.addField({ fullName: 'comm', kind: 'cstring', location: { in: 'record', offset: COMM, size: 16 } });
+  source.addField({ fullName: 'argv', kind: 'strings', location: { in: 'tail', offset: ARGV } });
+  return source;
+}
+
+function request(latencyMs: number, comm: string, argv: string): Uint8Array {
+  const struct = Buffer.alloc(STRUCT_SIZE);
+  struct.writeBigUInt64LE(BigInt(latencyMs) * 1_000_000n, LATENCY);
+  struct.write(comm, COMM);
+  return recordOf(struct, [[ARGV, Buffer.from(argv)]]);
+}
+
+function read(source: DataSource, name: string, batch: Batch, row: number): Buffer | undefined {
+  const span = new Span();
+  if (!locatorOf(source.field(name)!)(batch, row, span)) return undefined;
+  return Buffer.from(span.bytes.subarray(span.start, span.end));
+}
+
+describe('a post-processor', () => {
+  it('adds fields, and drops events', () => {
+    const source = requestSource();
+    const processor = new PostProcessor(example, [['threshold-ms', '5']], [source]);
+    expect(source.fields.map(({ fullName, kind }) => `${fullName} ${kind}`)).toEqual([
+      'latency_ns uint64',
+      'comm cstring',
+      'argv strings',
+      'latency_ms uint32',
+      'summary string',
+    ]);
+    const batch = batchOf([
+      request(7, 'curl', '-s\0x\0'),
+      request(4, 'wget', ''),
+      request(5, 'a-name-of-16-byt', 'y'),
+    ]);
+    processor.process(0, batch);
+    expect([...batch.keep.subarray(0, 3)]).toEqual([1, 0, 1]);
+    expect(read(source, 'latency_ms', batch, 0)?.readUInt32LE()).toBe(7);
+    expect(read(source, 'summary', batch, 0)?.toString()).toBe('curl -s x');
+    expect(read(source, 'summary', batch, 1)).toBeUndefined();
+    expect(read(source, 'summary', batch, 2)?.toString()).toBe('a-name-of-16-byt y');
+    processor.finish();
+  });
+
+  it('stops the gadget with the module’s own sentence', () => {
+    expect(() => new PostProcessor(example, [['threshold-ms', '-1']], [requestSource()])).toThrow(
+      "the gadget's Wasm module failed in init: parameter threshold-ms is -1, but must be a number of milliseconds from 0",
+    );
+  });
+
+  it('replaces a field of the same name, in its place', () => {
+    const source = requestSource();
+    source.addField({ fullName: 'summary', kind: 'uint8', location: { in: 'record', offset: 8, size: 1 } });
+    source.addField({ fullName: 'last', kind: 'uint8', location: { in: 'record', offset: 9, size: 1 } });
+    const processor = new PostProcessor(example, [['threshold-ms', '0']], [source]);
+    expect(source.fields[3]).toMatchObject({ fullName: 'summary', kind: 'string' });
+    const batch = batchOf([request(1, 'curl', '-s\0')]);
+    processor.process(0, batch);
+    expect(read(source, 'summary', batch, 0)?.toString()).toBe('curl -s');
+  });
+
+  it('serves several data sources, in batches of any size', () => {
+    const other = new DataSource('other', 'single', 8);
+    const source = requestSource();
+    const processor = new PostProcessor(example, [['threshold-ms', '0']], [other, source]);
+    processor.process(0, batchOf([Buffer.alloc(8)]));
+    for (const count of [1, 2000, 3, 0, 1500]) {
+      const batch = batchOf(
+        Array.from({ length: count }, (_, i) => request(i, `c${i}`, 'x\0'.repeat(i % 50))),
+      );
+      processor.process(1, batch);
+      expect(batch.kept()).toBe(count);
+      for (let i = 0; i < count; i++) {
+        expect(read(source, 'summary', batch, i)?.toString()).toBe(`c${i}${' x'.repeat(i % 50)}`);
+      }
+    }
+  });
+
+  it('loses the batch of a failure, and goes on with a new instance', () => {
+    const source = new DataSource('any', 'single', 8);
+    const processor = new PostProcessor(harmful, [], [source]);
+    processor.select(new Set(source.fields));
+    const batchOfSize = (count: number): Batch =>
+      batchOf(Array.from({ length: count }, () => Buffer.alloc(8)));
+    for (const [count, error] of [
+      [1, GuestError],
+      [2, GuestError],
+      [3, GuestError],
+      [6, PatchError],
+    ] as const) {
+      expect(() => processor.process(0, batchOfSize(count))).toThrow(error);
+      const next = batchOfSize(7);
+      processor.process(0, next);
+      expect(next.kept()).toBe(7);
+    }
+  });
+
+  it.each([
+    [
+      'of no data source',
+      'i32.const 128) "\\00',
+      'i32.const 128) "\\09',
+      /data source number 9, which does not exist/,
+    ],
+    ['with a hostile name', '"flag"', '"f\\0ag"', /"f\\u000aag"|is not a field name/],
+    ['of kind none', '\\01\\00\\00\\00")', '\\00\\00\\00\\00")', /of kind none/],
+  ])('refuses a field %s', async (_, from, to, message) => {
+    expect(HARMFUL_GUEST).toContain(from);
+    const prepared = await prepareComponent(await componentOf(HARMFUL_GUEST.replace(from, to)), {
+      cacheDirs: [],
+    });
+    const source = new DataSource('any', 'single', 8);
+    expect(() => new PostProcessor(prepared, [], [source])).toThrow(message);
+    expect(source.fields).toHaveLength(0);
+  });
+});
+
+describe('the AssemblyScript SDK', () => {
+  it('builds the same bytes from the same source', async () => {
+    expect(Buffer.compare(await build(EXAMPLE), await build(EXAMPLE))).toBe(0);
+  }, 60_000);
+
+  it('shows the compiler’s message', async () => {
+    const wrong = fileURLToPath(new URL('../wit/README.md', import.meta.url));
+    await expect(build(wrong)).rejects.toThrow(/ERROR/);
+  });
+});
