@@ -14,8 +14,8 @@ AS_ROOT := $(if $(filter 0,$(shell id -u)),,sudo)
 NODE := $(shell command -v node)
 IG := $(NODE) dist/runtime/cli/ig.js
 
-TS := $(shell find runtime bpf wasm/host oci gadgets -name '*.ts' -not -name '*.test.ts' -not -path '*/wasm/*.ts' -o -path 'wasm/host/*.ts' -not -name '*.test.ts')
-GADGETS := $(shell find gadgets -type f -not -name '*.test.ts' -not -name '*.md')
+TS := $(shell find runtime bpf wasm/host oci gadgets/build.ts -name "*.ts" -not -name "*.test.ts")
+GADGETS := $(shell find gadgets -mindepth 2 -type f -not -name "*.test.ts" -not -name "*.md")
 HEADERS := $(shell find bpf/include -name '*.h')
 SDK := $(shell find wasm/sdk wasm/wit -type f -not -name '*.test.*' -not -name '*.md')
 
@@ -23,7 +23,7 @@ SDK := $(shell find wasm/sdk wasm/wit -type f -not -name '*.test.*' -not -name '
 CLANG = $(shell for c in clang clang-22 clang-21 clang-20 clang-19 clang-18 clang-17 clang-16; do \
 	command -v $$c >/dev/null && [ "$$($$c -dumpversion | cut -d. -f1)" -ge 16 ] && echo $$c && break; done)
 
-build: dist/gadgets/index.json dist/runtime/containers/tracker.bpf.o dist/bpf/addon/ig_bpf.node dist/.assets
+build: dist/images/index.json dist/runtime/containers/tracker.bpf.o dist/bpf/addon/ig_bpf.node dist/.assets
 
 run: build
 	@$(AS_ROOT) $(IG) $(ARGS)
@@ -54,7 +54,7 @@ dist/runtime/containers/tracker.bpf.o: runtime/containers/tracker.bpf.c $(HEADER
 	@mkdir -p $(@D)
 	$(CLANG) -O2 -g -Wall -Werror -target bpf -mcpu=v3 -I bpf/include -c $< -o $@
 
-dist/gadgets/index.json: $(GADGETS) $(HEADERS) $(SDK) dist/.tsc dist/.assets dist/bpf/addon/ig_bpf.node
+dist/images/index.json: $(GADGETS) $(HEADERS) $(SDK) dist/.tsc dist/.assets dist/bpf/addon/ig_bpf.node
 	CLANG=$(CLANG) node dist/gadgets/build.js
 	@touch $@
 

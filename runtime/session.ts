@@ -32,7 +32,7 @@ export interface OpenedGadget {
 
 /** The layout of the gadgets shipped with this package. */
 export function builtinLayout(): Layout {
-  return new Layout(fileURLToPath(new URL('../gadgets', import.meta.url)));
+  return new Layout(fileURLToPath(new URL('../images', import.meta.url)));
 }
 
 /** Finds an image by name and opens its gadget. Throws OciError, GadgetError, BpfError: one sentence each. */
@@ -118,7 +118,7 @@ async function pipelineConfig(
 /** Transpiled modules: the user's cache, and the one shipped with the package. */
 function cacheDirs(): string[] {
   const own = process.getuid?.() === 0 ? '/var/lib/ig/wasm-cache' : `${homedir()}/.ig/wasm-cache`;
-  return [own, fileURLToPath(new URL('../gadgets/wasm-cache', import.meta.url))];
+  return [own, fileURLToPath(new URL('../images/wasm-cache', import.meta.url))];
 }
 
 export class Session {

@@ -17,7 +17,6 @@ export function fail(error: unknown, verbose: boolean): never {
 
 /** Prints a line to stderr. Control characters of foreign text are made visible. */
 export function say(line: string): void {
-  // eslint-disable-next-line no-control-regex -- making them visible is the point
   const safe = line.replace(
     /[\x00-\x08\x0b-\x1f\x7f-\x9f]/g,
     (c) => `\\x${c.charCodeAt(0).toString(16).padStart(2, '0')}`,

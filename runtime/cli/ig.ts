@@ -11,9 +11,7 @@ const program = new Command('ig')
       'A gadget is an OCI image with an eBPF program, and perhaps a Wasm module, that shows one thing: `ig run`\n' +
       'takes a built-in one, or pulls it, and prints its events as columns, JSON or YAML.',
   )
-  .configureHelp({ showGlobalOptions: true })
   .helpOption('-h, --help', 'show help')
-  .option('-v, --verbose', 'say which image ran and from where; add causes and logs to errors')
   .addHelpText(
     'after',
     `
@@ -33,7 +31,7 @@ program
   .allowExcessArguments()
   .action(async (_image, _options, command: Command) => {
     const { run } = await import('./run.js');
-    await run(rawArguments(command), program.opts<{ verbose?: true }>().verbose ?? false);
+    await run(wordsBehind(command));
   });
 
 const trace = program.command('trace').description('classic views of gadgets: `ig trace exec`');
@@ -45,7 +43,7 @@ trace
   .allowExcessArguments()
   .action(async (_options, command: Command) => {
     const { traceExec } = await import('./trace-exec.js');
-    await traceExec(rawArguments(command), program.opts<{ verbose?: true }>().verbose ?? false);
+    await traceExec(wordsBehind(command));
   });
 
 program
@@ -62,7 +60,9 @@ program
   .command('version')
   .description('print the version')
   .addHelpText('after', '\nExample:\n  ig version')
-  .action(() => process.stdout.write(`v${version()}\n`));
+  .action(() => {
+    process.stdout.write(`v${version()}\n`);
+  });
 
 program
   .command('completion <shell>')
@@ -77,11 +77,10 @@ program
   });
 
 /** The words behind the command's own name, as the user typed them. */
-function rawArguments(command: Command): string[] {
-  const names: string[] = [];
-  for (let at: Command | null = command; at?.parent; at = at.parent) names.unshift(at.name());
+function wordsBehind(command: Command): string[] {
   const words = process.argv.slice(2);
-  for (const name of names) words.splice(words.indexOf(name), 1);
+  for (let at: Command | null = command; at?.parent; at = at.parent)
+    words.splice(words.indexOf(at.name()), 1);
   return words;
 }
 

@@ -167,17 +167,26 @@ export class Gadget {
     return new LoadedGadget(object.load(), enabled, this.schema, this.metadata);
   }
 
+  /** The ELF sections of the programs that `values` enable: their hooks. */
+  enabledSections(values: ReadonlyMap<string, string>): string[] {
+    return this.object!.programs.filter(({ name }) => this.isEnabled(name, values)).map(
+      ({ section }) => section,
+    );
+  }
+
   private enablePrograms(values: ReadonlyMap<string, string>): Set<string> {
     const enabled = new Set<string>();
-    for (const program of this.object!.programs) {
-      const words = this.metadata.programs[program.name];
-      const wanted = Object.entries(words?.enabledBy ?? {}).every(
-        ([key, value]) => values.get(key) === value,
-      );
-      if (wanted && words?.attachTo !== 'gadget_program_disabled') enabled.add(program.name);
-      else this.object!.setAutoload(program.name, false);
+    for (const { name } of this.object!.programs) {
+      if (this.isEnabled(name, values)) enabled.add(name);
+      else this.object!.setAutoload(name, false);
     }
     return enabled;
+  }
+
+  private isEnabled(program: string, values: ReadonlyMap<string, string>): boolean {
+    const words = this.metadata.programs[program];
+    if (words?.attachTo === 'gadget_program_disabled') return false;
+    return Object.entries(words?.enabledBy ?? {}).every(([key, value]) => values.get(key) === value);
   }
 
   close(): void {

@@ -21,6 +21,11 @@ export function constant(text: string): Piece {
 }
 
 const DIGIT_0 = 0x30;
+/** `00` … `99`, each as one big-endian number. */
+const DIGIT_PAIRS = Uint16Array.from(
+  { length: 100 },
+  (_, i) => ((DIGIT_0 + Math.floor(i / 10)) << 8) | (DIGIT_0 + (i % 10)),
+);
 const MINUS = 0x2d;
 const HEX_DIGITS = ENCODER.encode('0123456789abcdef');
 const BILLION = 1_000_000_000;
@@ -90,16 +95,18 @@ export class ByteWriter {
   /** Writes 0 … 2^32 − 1 in decimal. */
   uint32(value: number): void {
     this.ensure(10);
-    const bytes = this.bytes;
+    const view = this.view;
     const end = this.position + digitsOf(value);
     let position = end;
     let rest = value;
-    while (rest >= 10) {
-      const tenth = (rest / 10) >>> 0;
-      bytes[--position] = DIGIT_0 + rest - tenth * 10;
-      rest = tenth;
+    while (rest >= 100) {
+      const hundredth = (rest / 100) >>> 0;
+      position -= 2;
+      view.setUint16(position, DIGIT_PAIRS[rest - hundredth * 100]!);
+      rest = hundredth;
     }
-    bytes[--position] = DIGIT_0 + rest;
+    if (rest < 10) view.setUint8(position - 1, DIGIT_0 + rest);
+    else view.setUint16(position - 2, DIGIT_PAIRS[rest]!);
     this.position = end;
   }
 
@@ -146,12 +153,14 @@ export class ByteWriter {
 
   private nineDigits(value: number): void {
     this.ensure(9);
+    const view = this.view;
     let rest = value | 0;
-    for (let i = this.position + 8; i >= this.position; i--) {
-      const tenth = (rest / 10) | 0;
-      this.bytes[i] = DIGIT_0 + rest - tenth * 10;
-      rest = tenth;
+    for (let i = this.position + 7; i > this.position; i -= 2) {
+      const hundredth = (rest / 100) | 0;
+      view.setUint16(i, DIGIT_PAIRS[rest - hundredth * 100]!);
+      rest = hundredth;
     }
+    view.setUint8(this.position, DIGIT_0 + rest);
     this.position += 9;
   }
 

@@ -1,15 +1,15 @@
 // What happens to the batches of one data source, in order: containers, Wasm, filter, sort and limit, output.
 
-import { type PostProcessor } from '../../wasm/host/post-processor.js';
-import { ContainerView } from '../containers/view.js';
+import { type ContainerView } from '../containers/view.js';
 import { type Batch } from '../data/batch.js';
 import { type DataSource } from '../data/data-source.js';
 import { type Field } from '../data/field.js';
-import { compileFilter } from '../operators/filter.js';
-import { addFormattedFields } from '../operators/formatters.js';
-import { compileLimiter } from '../operators/limiter.js';
-import { compileSort } from '../operators/sort.js';
-import { addUserFields } from '../operators/users.js';
+import { filter } from '../operators/filter.js';
+import { addFormatters } from '../operators/formatters.js';
+import { limiter } from '../operators/limiter.js';
+import { type BatchStep } from '../operators/operator.js';
+import { sorter } from '../operators/sort.js';
+import { addUsers } from '../operators/users.js';
 import { type ByteWriter } from '../output/byte-writer.js';
 import { columnOf } from '../output/column-spec.js';
 import { createOutput } from '../output/modes.js';
@@ -40,9 +40,9 @@ export class Chain {
   private readonly containers: ContainerNames | undefined;
   private readonly filtering: boolean;
   private readonly held = new HoldQueue();
-  private readonly filter: ((batch: Batch) => void) | undefined;
-  private readonly filterFields: readonly Field[];
-  private readonly order: ((batch: Batch) => Uint32Array) | undefined;
+  private readonly steps: readonly BatchStep[];
+  private readonly filtered: boolean;
+  private readonly order: ((batch: Batch) => Uint32Array | undefined) | undefined;
 
   /** Adds the operators' fields to `source` and compiles its chain. The Wasm module has added its fields before. */
   constructor(source: DataSource, index: number, config: WorkerConfig, shared: Shared) {
@@ -52,18 +52,20 @@ export class Chain {
     this.filtering = config.containers?.filtering ?? false;
     this.containers =
       config.containers === undefined ? undefined : ContainerNames.of(source, shared.view, this.filtering);
-    addFormattedFields(source, { bootToEpochNs: config.bootToEpochNs });
-    addUserFields(source);
-    const filter = compileFilter(source, config.filters);
-    this.filter = filter?.apply;
-    this.filterFields = filter?.fields ?? [];
+    addFormatters(source, { bootToEpochNs: config.bootToEpochNs });
+    const users = addUsers(source);
+    this.filtered = config.filters.length > 0;
+    this.steps = [
+      ...(users === undefined ? [] : [users]),
+      ...config.filters.map((rules) => filter(source, rules)),
+    ];
     this.order = compileOrder(source, config);
     this.output = makeOutput(source, config.output);
   }
 
   /** Fields that anything reads; the others need not be computed. */
   usedFields(): Field[] {
-    return [...this.output.usedFields(), ...this.filterFields];
+    return this.filtered ? this.source.fields : [...this.output.usedFields()];
   }
 
   /** Takes a batch fresh from the kernel. */
@@ -92,7 +94,7 @@ export class Chain {
       control.add('filtered', batch.count - apart - lost);
       return;
     }
-    this.filter?.(batch);
+    for (const step of this.steps) step(batch);
     const rows = this.output.write(batch, writer, this.order?.(batch));
     control.add('filtered', batch.count - apart - rows);
     control.add(writer.position === 0 || sink.flush(writer) ? 'delivered' : 'lostOutput', rows);
@@ -117,13 +119,17 @@ export class Chain {
   }
 }
 
-function compileOrder(source: DataSource, config: WorkerConfig): ((batch: Batch) => Uint32Array) | undefined {
-  const sort = config.sort === undefined ? undefined : compileSort(source, config.sort);
-  const limit = config.maxEntries < 0 ? undefined : compileLimiter(source, config.maxEntries);
+function compileOrder(
+  source: DataSource,
+  config: WorkerConfig,
+): ((batch: Batch) => Uint32Array | undefined) | undefined {
+  const sort = config.sort === undefined ? undefined : sorter(source, config.sort);
+  const limit = limiter(source, config.maxEntries);
   if (sort === undefined && limit === undefined) return undefined;
   return (batch) => {
-    const rows = sort?.(batch) ?? Uint32Array.from({ length: batch.count }, (_, row) => row);
-    return limit === undefined ? rows : limit(rows);
+    const rows = sort?.(batch);
+    limit?.(batch, rows);
+    return rows;
   };
 }
 
