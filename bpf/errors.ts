@@ -167,6 +167,10 @@ function verifierLines(log: string): string[] {
 export function lastWarning(log: string): string {
   const lines = log
     .split('\n')
-    .filter((line) => line.startsWith('libbpf: ') && !/failed to load object|: failed to load: /.test(line));
+    .filter(
+      (line) =>
+        line.startsWith('libbpf: ') &&
+        !/failed to load object|: failed to load: |failed to perform CO-RE relocations/.test(line),
+    );
   return (lines.at(-1) ?? '').replace(/^libbpf: /, '').trim();
 }

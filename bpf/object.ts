@@ -1,4 +1,5 @@
 /** eBPF objects: what an ELF file says ({@link ObjectSpec}) and what the kernel holds of it ({@link BpfObject}). */
+import { accessSync, constants } from 'node:fs';
 import { attach, attachKindOf, parseSection, type AttachOptions } from './attach/index.js';
 import { BpfError, isSystemError, lastWarning, loadError } from './errors.js';
 import type { Link } from './link.js';
@@ -30,6 +31,8 @@ export class ObjectSpec {
 
   /** Opens the ELF file in `bytes`. `name` is for messages. Throws {@link BpfError}. */
   static open(bytes: Uint8Array, name: string, options: OpenOptions = {}): ObjectSpec {
+    if (options.btfCustomPath !== undefined && !isReadable(options.btfCustomPath))
+      throw new BpfError(`No BTF can be read from ${options.btfCustomPath} for eBPF object ${name}.`);
     const Native = native().BpfObject;
     // The kernel shows this name's first letters in its maps' names, and allows only these characters there.
     const label = name.replace(/[^A-Za-z0-9_]/g, '_') || 'object';
@@ -245,5 +248,14 @@ export class BpfObject {
     const link = attach(this.#native, program, options, (closed) => this.#links.delete(closed));
     this.#links.add(link);
     return link;
+  }
+}
+
+function isReadable(path: string): boolean {
+  try {
+    accessSync(path, constants.R_OK);
+    return true;
+  } catch {
+    return false;
   }
 }

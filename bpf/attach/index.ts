@@ -118,6 +118,8 @@ function attachError(
       `Cannot attach program ${program}: no way to attach ${hook} yet.`,
       detail,
     );
+  if (cause.code === 'EEXIST')
+    return new BpfError(`Program ${program} is already attached to ${hook}.`, detail);
   return new BpfError(
     `Cannot attach program ${program} to ${hook}: ${lastWarning(log) || cause.message}.`,
     detail,

@@ -246,6 +246,16 @@ describe('attaching', () => {
     expect(() => object.program('on_uprobe').attach({ target: '/no/such:main' })).toThrow('/no/such');
   });
 
+  it('attaches a program to several tracepoints, but to none twice', () => {
+    const object = loadHooks('on_tracepoint');
+    const program = object.program('on_tracepoint');
+    program.attach();
+    expect(() => program.attach()).toThrow(
+      'Program on_tracepoint is already attached to tracepoint/syscalls/sys_enter_getppid.',
+    );
+    program.attach({ target: 'syscalls/sys_enter_getpid' }).close();
+  });
+
   it('names the missing capability', ({ skip }) => {
     if (process.seteuid === undefined) skip();
     const object = loadHooks('on_tracepoint');
@@ -284,6 +294,14 @@ describe('loading', () => {
     const error = caught(() => ObjectSpec.open(compileBpf('newer'), 'newer').load());
     expect(error).toBeInstanceOf(NotSupportedByKernelError);
     expect(error).toMatchObject({ program: 'ahead', message: expect.stringContaining('9999') as string });
+  });
+
+  it('relocates against other BTF than the kernel’s when told to', () => {
+    const tasks = compileBpf('tasks');
+    const load = (btfCustomPath: string): BpfObject =>
+      ObjectSpec.open(tasks, 'tasks', { btfCustomPath }).load();
+    closing(load('/sys/kernel/btf/vmlinux'));
+    expect(() => load('/no/such/btf')).toThrow('No BTF can be read from /no/such/btf for eBPF object tasks.');
   });
 
   it('names a map that cannot be', () => {
