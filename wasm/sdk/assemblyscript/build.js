@@ -21,13 +21,20 @@ export async function build(entry) {
   const core = await compile(resolve(entry));
   const binary = await renameExports(core);
   const witSource = await readFile(WIT, 'utf8');
-  const embedded = await componentEmbed({ binary, witSource, world: 'post-processor', stringEncoding: 'utf8' });
+  const embedded = await componentEmbed({
+    binary,
+    witSource,
+    world: 'post-processor',
+    stringEncoding: 'utf8',
+  });
   return componentNew(embedded, []);
 }
 
 async function compile(entry) {
   const root = dirname(entry);
-  const files = new Map([[join(root, ENTRY), ENTRY_TEXT.replace('./program', './' + entry.slice(root.length + 1, -3))]]);
+  const files = new Map([
+    [join(root, ENTRY), ENTRY_TEXT.replace('./program', './' + entry.slice(root.length + 1, -3))],
+  ]);
   let wasm;
   const options = ['-O3', '--runtime', 'minimal', '--enable', 'bulk-memory', '--use', 'abort='];
   const { error, stderr } = await asc.main(
@@ -41,7 +48,8 @@ async function compile(entry) {
       listFiles: () => [],
     },
   );
-  if (error !== null || wasm === undefined) throw new Error(`${stderr.toString()}${error?.message ?? 'no output'}`);
+  if (error !== null || wasm === undefined)
+    throw new Error(`${stderr.toString()}${error?.message ?? 'no output'}`);
   return wasm;
 }
 
