@@ -14,6 +14,8 @@ export interface RecordFieldSpec {
   readonly offset: number;
   readonly size: number;
   readonly tags: readonly string[];
+  /** What its type says of its look; the gadget's metadata goes before. */
+  readonly annotations: Annotations;
 }
 
 export interface DataSourceSpec {
@@ -42,6 +44,7 @@ export function makeDataSource(spec: DataSourceSpec): DataSource {
       kind: field.kind,
       length: field.length,
       tags: field.tags,
+      annotations: field.annotations,
       location:
         field.place === 'record'
           ? { in: 'record', offset: field.offset, size: field.size }

@@ -5,6 +5,7 @@
 
 import { type Btf, type BtfType, type BtfVariable } from '../../bpf/btf.js';
 import { type DataSourceType } from '../data/data-source.js';
+import { type Annotations } from '../data/field.js';
 import { type Kind } from '../data/kind.js';
 import { type RecordFieldSpec } from '../data/spec.js';
 import { GadgetError } from './errors.js';
@@ -122,12 +123,41 @@ function addMembers(
         `name:${member.name}`,
         'src:ebpf',
       ],
+      annotations: annotationsOf(struct, member.name, [...typedefs, ...(element?.typedefs ?? [])]),
     };
     out.push(field);
     if ((type.kind === 'struct' || type.kind === 'union') && typedefs.length === 0) {
       addMembers(btf, type, `${field.fullName}.`, offset, depth + 1, out);
     }
   }
+}
+
+/** Typedefs whose values have a look of their own: the template of the same name without `gadget_`. */
+const TEMPLATED = new Set(
+  [
+    'comm',
+    'pcomm',
+    'uid',
+    'gid',
+    'pid',
+    'ppid',
+    'tid',
+    'ptid',
+    'timestamp',
+    'mntns_id',
+    'netns_id',
+    'user_stack',
+  ].map((name) => `gadget_${name}`),
+);
+/** Structs whose members go by their own short names: proc.pid shows as PID. */
+const ALIASING = new Set(['gadget_process', 'gadget_creds', 'gadget_parent']);
+
+function annotationsOf(struct: Struct, member: string, typedefs: readonly string[]): Annotations {
+  const template = typedefs.find((typedef) => TEMPLATED.has(typedef))?.slice('gadget_'.length);
+  return {
+    ...(template === undefined ? {} : { template }),
+    ...(ALIASING.has(struct.name) ? { 'columns.alias': member } : {}),
+  };
 }
 
 function structName(type: BtfType): string[] {
