@@ -249,18 +249,20 @@ static __always_inline bool gadget_is_regular_file(struct file *file) {
 __noinline __u64 gadget_pending_exec_file(__u32 only) {
     struct task_struct *task = (struct task_struct *)bpf_get_current_task();
     struct callback_head *work = BPF_CORE_READ(task, task_works);
-    struct file *found = NULL;
+    struct file *found = NULL, *earlier = NULL;
 
     for (int i = 0; i < GADGET_PENDING_WORKS && work; i++) {
         struct file *file = (void *)work - gadget_task_work_offset();
-        if (BPF_CORE_READ(file, f_flags) & GADGET_OPENED_TO_EXEC) {
-            if (only && found)
-                return 0;
+        /* Older kernels also put here what they could not open, or opened anew: files without an inode. */
+        if (BPF_CORE_READ(file, f_flags) & GADGET_OPENED_TO_EXEC && BPF_CORE_READ(file, f_inode)) {
+            earlier = found;
             found = file;
         }
         work = BPF_CORE_READ(work, next);
     }
-    return !work && found && gadget_is_regular_file(found) ? (__u64)found : 0;
+    if (work || !found || (only && earlier))
+        return 0;
+    return gadget_is_regular_file(found) ? (__u64)found : 0;
 }
 
 #endif
