@@ -2,10 +2,10 @@
 
 import { createHash } from 'node:crypto';
 import { readCached, writeCached } from './cache.js';
-import { InvalidModuleError, quoted } from './errors.js';
+import { InvalidModuleError } from './errors.js';
 import { capMemory } from './memory-cap.js';
 import { moduleForm } from './module-form.js';
-import { type Transpiled, transpile } from './transpile.js';
+import { type Transpiled, compile, transpile } from './transpile.js';
 
 export const DEFAULT_MEMORY_MAX_BYTES = 64 * 1024 * 1024;
 
@@ -62,15 +62,4 @@ async function cachedOrTranspiled(
     await writeCached(cacheDirs[0], digest, transpiled).catch(() => undefined);
   }
   return transpiled;
-}
-
-async function compile(bytes: Uint8Array): Promise<WebAssembly.Module> {
-  try {
-    return await WebAssembly.compile(bytes);
-  } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    throw new InvalidModuleError(`the gadget's Wasm component does not compile: ${quoted(reason)}`, {
-      cause: error,
-    });
-  }
 }

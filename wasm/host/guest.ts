@@ -74,7 +74,13 @@ export function instantiateGuest(prepared: PreparedGuest): Guest {
   return {
     init: (params, sources) => guarded('init', () => exported.init(params, sources)),
     select: (used) => guarded('select', () => exported.select(used)),
-    process: (source, count, batch) => guarded('process', () => exported.process(source, count, batch)),
+    process: (source, count, batch) =>
+      guarded('process', () => {
+        const patch: unknown = exported.process(source, count, batch);
+        // A module could be lifted as asynchronous, and return a promise.
+        if (!(patch instanceof Uint8Array)) throw new TypeError('it did not return bytes');
+        return patch;
+      }),
     finish: () => guarded('finish', () => exported.finish()),
   };
 }

@@ -1,10 +1,14 @@
 // How a module's fields join those of a gadget, and what becomes of a batch; with the SDK's example as the module.
 
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { type Batch, Span } from '../../runtime/data/batch.js';
 import { DataSource } from '../../runtime/data/data-source.js';
 import { locatorOf } from '../../runtime/data/field.js';
+import { widthOf } from '../../runtime/data/kind.js';
 import { build } from '../sdk/assemblyscript/build.js';
 import { type PreparedGuest, prepareComponent } from './component.js';
 import { GuestError, PatchError } from './errors.js';
@@ -150,12 +154,74 @@ describe('a post-processor', () => {
 });
 
 describe('the AssemblyScript SDK', () => {
+  it('reads and writes every kind, and fails a batch in words', async () => {
+    const numbers = ['Bool', 'U8', 'U16', 'U32', 'U64', 'S8', 'S16', 'S32', 'S64', 'F32', 'F64'];
+    const kinds = [
+      'bool',
+      'uint8',
+      'uint16',
+      'uint32',
+      'uint64',
+      'int8',
+      'int16',
+      'int32',
+      'int64',
+      'float32',
+      'float64',
+    ] as const;
+    const directory = await mkdtemp(join(tmpdir(), 'ig-sdk-'));
+    const program = join(directory, 'kinds.ts');
+    await writeFile(
+      program,
+      `import { Source, fail } from 'ig';
+       const source = new Source('kinds');
+       ${numbers.map((n) => `const from${n} = source.${n.toLowerCase()}('${n}'); const to${n} = source.add${n}('to${n}');`).join('\n')}
+       const strings = source.strings('strings');
+       const copied = source.addStrings('copied');
+       const raw = source.bytes('raw');
+       const bytes = source.addBytes('bytes');
+       const negative = source.addText('negative');
+       source.onEvent(() => {
+         if (fromU8.value == 99) fail('99 is bad: é');
+         ${numbers.map((n) => `to${n}.value = from${n}.value;`).join('\n')}
+         for (strings.rewind(); strings.next(); ) { copied.bytes(strings.current); copied.byte(0); }
+         bytes.bytes(raw.read());
+         negative.integer(i64.MIN_VALUE);
+         negative.text(raw.read().startsWith('ab') ? ' é' + raw.read().size.toString() : '');
+         return true;
+       });`,
+    );
+    const prepared = await prepareComponent(await build(program), { cacheDirs: [] });
+    await rm(directory, { recursive: true });
+    const source = new DataSource('kinds', 'single', 120);
+    numbers.forEach((fullName, i) => {
+      const kind = kinds[i]!;
+      source.addField({ fullName, kind, location: { in: 'record', offset: 8 * i, size: widthOf(kind) } });
+    });
+    source.addField({ fullName: 'strings', kind: 'strings', location: { in: 'tail', offset: 88 } });
+    source.addField({ fullName: 'raw', kind: 'bytes', location: { in: 'record', offset: 96, size: 4 } });
+    const processor = new PostProcessor(prepared, [], [source]);
+    const struct = Buffer.from(Array.from({ length: 120 }, (_, i) => (i * 37 + 129) & 0xff));
+    struct[0] = 1;
+    struct.write('abcd', 96);
+    const batch = batchOf([recordOf(struct, [[88, Buffer.from('x\0\0yz')]])]);
+    processor.process(0, batch);
+    for (const name of numbers)
+      expect(read(source, `to${name}`, batch, 0)).toEqual(read(source, name, batch, 0));
+    expect(read(source, 'copied', batch, 0)?.toString()).toBe('x\0\0yz\0');
+    expect(read(source, 'bytes', batch, 0)?.toString()).toBe('abcd');
+    expect(read(source, 'negative', batch, 0)?.toString()).toBe('-9223372036854775808 é4');
+    struct[8] = 99;
+    expect(() => processor.process(0, batchOf([recordOf(struct)]))).toThrow(
+      "the gadget's Wasm module failed in process: 99 is bad: é",
+    );
+  }, 60_000);
+
   it('builds the same bytes from the same source', async () => {
     expect(Buffer.compare(await build(EXAMPLE), await build(EXAMPLE))).toBe(0);
   }, 60_000);
 
   it('shows the compiler’s message', async () => {
-    const wrong = fileURLToPath(new URL('../wit/README.md', import.meta.url));
-    await expect(build(wrong)).rejects.toThrow(/ERROR/);
+    await expect(build('/none/program.ts')).rejects.toThrow(/ERROR .*program/);
   });
 });

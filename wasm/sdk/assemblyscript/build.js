@@ -2,7 +2,7 @@
 // The output depends on the sources and the versions of the tools only.
 
 import { readFile, writeFile } from 'node:fs/promises';
-import { dirname, join, resolve } from 'node:path';
+import { basename, dirname, join, resolve } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import asc from 'assemblyscript/asc';
 import { componentEmbed, componentNew, parse, print } from '@bytecodealliance/jco-transpile/wasm-tools';
@@ -12,9 +12,8 @@ const WIT = join(SDK, '../../wit/post-processor.wit');
 const INTERFACE = 'ig:post-processor/processor@0.1.0';
 const FUNCTIONS = ['init', 'select', 'process', 'finish'];
 
-/** What the component exports, around the author's module. */
-const ENTRY = 'entry.ts';
-const ENTRY_TEXT = `import './program';\nexport { ${FUNCTIONS.join(', ')}, cabi_realloc } from 'ig/abi';\n`;
+/** A file that stands beside the author's only while compiling: what the component exports. */
+const ENTRY = '__component.ts';
 
 /** Builds `entry` to a component. Throws an Error whose message is the compiler's output. */
 export async function build(entry) {
@@ -32,9 +31,7 @@ export async function build(entry) {
 
 async function compile(entry) {
   const root = dirname(entry);
-  const files = new Map([
-    [join(root, ENTRY), ENTRY_TEXT.replace('./program', './' + entry.slice(root.length + 1, -3))],
-  ]);
+  const entryText = `import './${basename(entry, '.ts')}';\nexport { ${[...FUNCTIONS, 'cabi_realloc'].join(', ')} } from 'ig/abi';\n`;
   let wasm;
   const options = ['-O3', '--runtime', 'minimal', '--enable', 'bulk-memory', '--use', 'abort='];
   const { error, stderr } = await asc.main(
@@ -42,14 +39,14 @@ async function compile(entry) {
     {
       readFile: (name, base) => {
         const path = resolve(base, name);
-        return files.get(path) ?? readFile(path, 'utf8').catch(() => null);
+        return path === join(root, ENTRY) ? entryText : readFile(path, 'utf8').catch(() => null);
       },
       writeFile: (_name, bytes) => void (wasm = bytes),
       listFiles: () => [],
     },
   );
-  if (error !== null || wasm === undefined)
-    throw new Error(`${stderr.toString()}${error?.message ?? 'no output'}`);
+  if (error !== null) throw new Error(`${stderr.toString()}${error.message}`);
+  process.stderr.write(stderr.toString()); // warnings
   return wasm;
 }
 

@@ -67,7 +67,7 @@ function locate(offset: usize, size: u32, inTail: bool, view: Bytes): bool {
   const start = load<u32>(record + offset);
   const length = load<u32>(record + offset, 4);
   const inside = <u64>start + length <= <u64>recordSize;
-  view.start = record + <usize>(inside ? start : 0);
+  view.start = inside ? record + start : record;
   view.size = inside ? length : 0;
   return inside;
 }
