@@ -7,7 +7,9 @@ export default class SummaryReporter implements Reporter {
     const tests = modules.flatMap((module) => [...module.children.allTests()]);
     const count = (state: string): number => tests.filter((test) => test.result().state === state).length;
     // A file that cannot even be read, or an error outside of any test, is a failure too.
-    const broken = modules.filter((module) => module.state() === 'failed' && module.errors().length > 0).length;
+    const broken = modules.filter(
+      (module) => module.state() === 'failed' && module.errors().length > 0,
+    ).length;
     for (const test of tests.filter((test) => test.result().state === 'skipped')) {
       process.stdout.write(`SKIPPED ${test.module.relativeModuleId}: ${test.fullName}: ${reason(test)}\n`);
     }

@@ -37,7 +37,7 @@ function number(low: number): (text: string) => number {
 /** Flags of `ig run` and of the classic views. */
 export function runOptions(): Option[] {
   return [
-    new Option('--host', 'also events of the host, not only of containers').default(false),
+    new Option('--host', 'also events of the host, not only of containers'),
     new Option(
       '-c, --containername <names>',
       'only these containers: a comma list; "!" before a name excludes it',
@@ -49,20 +49,17 @@ export function runOptions(): Option[] {
     new Option(
       '-F, --filter <rules>',
       'only events that match: field==value, also != >= > <= < ~ (regex) !~; "," = and',
-    )
-      .default([])
-      .argParser(list),
+    ).argParser(list),
     new Option('--sort <fields>', 'order of snapshots: a comma list; "-" before a field = descending'),
     new Option('--max-entries <n>', 'longest snapshot to show; -1 = all').default(-1).argParser(number(-1)),
     new Option('--docker-socketpath <path>', 'docker socket (default /run/docker.sock)'),
     new Option('--authfile <path>', 'registry credentials, as docker keeps them in config.json'),
-    new Option('--insecure-registries <hosts>', 'registries to reach over plain HTTP: a comma list')
-      .default([])
-      .argParser(commaList),
-    new Option('-v, --verbose', 'say which image ran and from where; add causes and logs to errors').default(
-      false,
-    ),
-    new Option('-h, --help', 'show help; with an image, the flags and fields of that gadget').default(false),
+    new Option(
+      '--insecure-registries <hosts>',
+      'registries to reach over plain HTTP: a comma list',
+    ).argParser(commaList),
+    new Option('-v, --verbose', 'say which image ran and from where; add causes and logs to errors'),
+    new Option('-h, --help', 'show help; with an image, the flags and fields of that gadget'),
   ];
 }
 
@@ -139,7 +136,9 @@ function parse(command: Command, words: readonly string[]): void {
 }
 
 function flagsOf(command: Command): RunFlags {
-  const flags = command.opts<RunFlags & { runtimeContainername?: string }>();
+  const given = command.opts<RunFlags & { runtimeContainername?: string }>();
+  const none = { host: false, filter: [], insecureRegistries: [], verbose: false, help: false };
+  const flags = { ...none, ...given };
   return flags.runtimeContainername === undefined
     ? flags
     : { ...flags, containername: flags.runtimeContainername };

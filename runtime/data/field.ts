@@ -14,8 +14,8 @@ export type Location =
   | { readonly in: 'tail'; readonly offset: number }
   /** In a column that an operator adds to each batch. */
   | { readonly in: 'column'; readonly column: number }
-  /** Computed from other fields when an output or a filter asks. */
-  | { readonly in: 'derived'; readonly locate: Locator }
+  /** Computed from other fields, `from`, when an output or a filter asks. */
+  | { readonly in: 'derived'; readonly locate: Locator; readonly from?: Field }
   /** A struct: its children hold the values. */
   | { readonly in: 'nowhere' };
 
@@ -38,6 +38,17 @@ export interface Field {
   order: number;
   /** Not shown in columns unless asked for. */
   hidden: boolean;
+}
+
+/** The fields given, and those they are computed from. */
+export function withOrigins(fields: Iterable<Field>): Set<Field> {
+  const all = new Set<Field>();
+  for (let field of fields) {
+    all.add(field);
+    while (field.location.in === 'derived' && field.location.from !== undefined)
+      all.add((field = field.location.from));
+  }
+  return all;
 }
 
 /** Annotation: the raw value that means "undefined"; a decimal number. */

@@ -19,7 +19,7 @@ const source = testSource([
 /** Whether a record passes. */
 function passes(expression: string, row: TestRow): boolean {
   const batch = testBatch(source, [row]);
-  filter(source, expression)(batch);
+  filter(source, expression).apply(batch);
   return batch.keep[0] === 1;
 }
 
@@ -119,7 +119,7 @@ describe('filter', () => {
       { pid: 1, path: 'a,b' },
     ]);
     batch.keep[3] = 0;
-    filter(source, 'pid==1,path==a\\,b')(batch);
+    filter(source, 'pid==1,path==a\\,b').apply(batch);
     expect([...batch.keep.subarray(0, 4)]).toEqual([1, 0, 0, 0]);
   });
 

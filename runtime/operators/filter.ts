@@ -9,10 +9,17 @@ import { type Comparison, numberComparison, textComparison, textEquality } from 
 import { OperatorError } from './errors.js';
 import { type BatchStep } from './operator.js';
 
+export interface Filter {
+  readonly apply: BatchStep;
+  /** The fields it reads. */
+  readonly fields: readonly Field[];
+}
+
 const EXAMPLE = 'for example proc.comm==bash';
 
 /** One condition: a field, how it is tested, and what to answer for an undefined value. */
 interface Condition {
+  readonly field: Field;
   readonly locate: Locator;
   readonly test: (span: Span) => boolean;
   readonly ifUndefined: boolean;
@@ -38,10 +45,10 @@ const ORDER_TESTS: Readonly<Record<string, (order: number) => boolean>> = {
  * text; one that backtracks without end is the user's own doing, and is bounded by nothing else.
  * Throws OperatorError, and says in one sentence what was wrong.
  */
-export function filter(source: DataSource, expression: string): BatchStep {
+export function filter(source: DataSource, expression: string): Filter {
   const conditions = splitConditions(expression).map((text) => parseCondition(source, text));
   const span = new Span();
-  return (batch) => {
+  const apply: BatchStep = (batch) => {
     for (let row = 0; row < batch.count; row++) {
       if (batch.keep[row] === 0) continue;
       for (let i = 0; i < conditions.length; i++) {
@@ -52,6 +59,7 @@ export function filter(source: DataSource, expression: string): BatchStep {
       }
     }
   };
+  return { apply, fields: conditions.map(({ field }) => field) };
 }
 
 function splitConditions(expression: string): string[] {
@@ -68,6 +76,7 @@ function parseCondition(source: DataSource, text: string): Condition {
   const [, name, operator, value] = match as unknown as [string, string, string, string];
   const field = fieldOf(source, name);
   return {
+    field,
     locate: locatorOf(field),
     test: compileTest(field, operator, value.trim()),
     ifUndefined: operator.startsWith('!'),

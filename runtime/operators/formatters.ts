@@ -66,7 +66,7 @@ function addText(
   source.addField({
     fullName: target,
     kind: 'string',
-    location: { in: 'derived', locate: formatted(locate, formatter.create(raw)) },
+    location: { in: 'derived', locate: formatted(locate, formatter.create(raw)), from: raw },
     annotations: annotationsOf(raw, formatter),
     order: raw.order + 1,
   });
@@ -80,7 +80,7 @@ function rawLocator(
 ): Locator {
   if (formatter.rawLocator === undefined) return locatorOf(raw);
   const locate = formatter.rawLocator(locatorOf(raw), options);
-  source.replaceField(raw, { kind: raw.kind, location: { in: 'derived', locate } });
+  source.replaceField(raw, { kind: raw.kind, location: { in: 'derived', locate, from: raw } });
   return locate;
 }
 
@@ -93,6 +93,7 @@ function annotationsOf(raw: Field, formatter: Formatter): Record<string, string>
   const alias = raw.annotations['columns.alias'];
   return {
     ...(formatter.template === undefined ? {} : { template: formatter.template }),
+    ...(raw.annotations['description'] === undefined ? {} : { description: raw.annotations['description'] }),
     ...(alias === undefined ? {} : { 'columns.alias': alias.replace(/_raw$/, '') }),
   };
 }

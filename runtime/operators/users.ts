@@ -117,8 +117,13 @@ function addNames(source: DataSource, type: IdType, file: NameFile): number {
     source.addField({
       fullName,
       kind: 'string',
-      location: { in: 'derived', locate: nameLocator(locatorOf(field), file) },
-      annotations: { template: type.template, 'columns.alignment': 'left', 'columns.alias': name },
+      location: { in: 'derived', locate: nameLocator(locatorOf(field), file), from: field },
+      annotations: {
+        description: `Name of ${field.fullName}`,
+        template: type.template,
+        'columns.alignment': 'left',
+        'columns.alias': name,
+      },
     });
   }
   return added;

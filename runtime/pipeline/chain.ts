@@ -3,7 +3,7 @@
 import { type ContainerView } from '../containers/view.js';
 import { type Batch } from '../data/batch.js';
 import { type DataSource } from '../data/data-source.js';
-import { type Field } from '../data/field.js';
+import { type Field, withOrigins } from '../data/field.js';
 import { filter } from '../operators/filter.js';
 import { addFormatters } from '../operators/formatters.js';
 import { limiter } from '../operators/limiter.js';
@@ -41,7 +41,7 @@ export class Chain {
   private readonly filtering: boolean;
   private readonly held = new HoldQueue();
   private readonly steps: readonly BatchStep[];
-  private readonly filtered: boolean;
+  private readonly filterFields: readonly Field[];
   private readonly order: ((batch: Batch) => Uint32Array | undefined) | undefined;
 
   /** Adds the operators' fields to `source` and compiles its chain. The Wasm module has added its fields before. */
@@ -54,18 +54,16 @@ export class Chain {
       config.containers === undefined ? undefined : ContainerNames.of(source, shared.view, this.filtering);
     addFormatters(source, { bootToEpochNs: config.bootToEpochNs });
     const users = addUsers(source);
-    this.filtered = config.filters.length > 0;
-    this.steps = [
-      ...(users === undefined ? [] : [users]),
-      ...config.filters.map((rules) => filter(source, rules)),
-    ];
+    const filters = config.filters.map((rules) => filter(source, rules));
+    this.filterFields = filters.flatMap(({ fields }) => fields);
+    this.steps = [...(users === undefined ? [] : [users]), ...filters.map(({ apply }) => apply)];
     this.order = compileOrder(source, config);
     this.output = makeOutput(source, config.output);
   }
 
   /** Fields that anything reads; the others need not be computed. */
-  usedFields(): Field[] {
-    return this.filtered ? this.source.fields : [...this.output.usedFields()];
+  usedFields(): Set<Field> {
+    return withOrigins([...this.output.usedFields(), ...this.filterFields]);
   }
 
   /** Takes a batch fresh from the kernel. */
