@@ -49,6 +49,7 @@ dist/.assets: runtime/gadget/gadget.schema.json package.json dist/.tsc
 
 dist/bpf/addon/ig_bpf.node: $(wildcard bpf/addon/*) build/.deps node_modules/.package-lock.json
 	$(MAKE) -C bpf/addon
+	@touch $@
 
 dist/runtime/containers/tracker.bpf.o: runtime/containers/tracker.bpf.c $(HEADERS) build/.deps
 	@mkdir -p $(@D)

@@ -17,6 +17,8 @@ describe('the last line of a run', () => {
   });
 
   it('is there with --verbose in any case', () => {
-    expect(accountLine({ counts, kernelLosses: new Map() }, true)).toBe('10 events delivered, 2 filtered out, 0 lost');
+    expect(accountLine({ counts, kernelLosses: new Map() }, true)).toBe(
+      '10 events delivered, 2 filtered out, 0 lost',
+    );
   });
 });

@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { parseMetadata } from './metadata.js';
 
-const parse = (text: string): ReturnType<typeof parseMetadata> => parseMetadata(new TextEncoder().encode(text), true);
+const parse = (text: string): ReturnType<typeof parseMetadata> =>
+  parseMetadata(new TextEncoder().encode(text), true);
 
 describe('gadget.yaml', () => {
   it('reads keys regardless of case, and field names too', async () => {
@@ -36,8 +37,14 @@ params:
     ['description: no name', /^invalid gadget.yaml: at the top level: the key "name" is missing$/],
     ['name: demo\nparms: {}', /^invalid gadget.yaml: at the top level: unknown key "parms"$/],
     ['name: 7', /^invalid gadget.yaml: at name: expected string, found 7$/],
-    ['name: demo\ndatasources: { exec: { fields: { a: { annotations: [] } } } }', /at datasources.exec.fields.a.annotations: expected object, found \[\]$/],
-    ['name: demo\nparams: { ebpf: { x: { typeHint: text } } }', /at params.ebpf.x.typeHint: expected one of bool, .*, found "text"$/],
+    [
+      'name: demo\ndatasources: { exec: { fields: { a: { annotations: [] } } } }',
+      /at datasources.exec.fields.a.annotations: expected object, found \[\]$/,
+    ],
+    [
+      'name: demo\nparams: { ebpf: { x: { typeHint: text } } }',
+      /at params.ebpf.x.typeHint: expected one of bool, .*, found "text"$/,
+    ],
     ['- a list', /^invalid gadget.yaml: at the top level: expected object, found \["a list"\]$/],
   ])('refuses %j with the place and what was expected', async (text, message) => {
     await expect(parse(text)).rejects.toThrow(message);

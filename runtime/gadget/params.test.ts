@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { type Param, type ParamType, checkValue, ebpfParam, encodeValue } from './params.js';
 
-const param = (type: ParamType, sizeBytes: number): Param => ebpfParam('v', type, sizeBytes, new Uint8Array(sizeBytes));
+const param = (type: ParamType, sizeBytes: number): Param =>
+  ebpfParam('v', type, sizeBytes, new Uint8Array(sizeBytes));
 
 describe('parameters of an eBPF variable', () => {
   it.each<[ParamType, number, string, number[]]>([
@@ -17,9 +18,22 @@ describe('parameters of an eBPF variable', () => {
 
   it('writes addresses with their version behind', () => {
     const ip = param('ip', 20);
-    expect([...encodeValue(ip, '10.0.0.1', 20)].slice(0, 17)).toEqual([10, 0, 0, 1, ...Array<number>(12).fill(0), 4]);
+    expect([...encodeValue(ip, '10.0.0.1', 20)].slice(0, 17)).toEqual([
+      10,
+      0,
+      0,
+      1,
+      ...Array<number>(12).fill(0),
+      4,
+    ]);
     expect([...encodeValue(ip, '2001:db8::1', 20)].slice(0, 17)).toEqual([
-      0x20, 0x01, 0x0d, 0xb8, ...Array<number>(11).fill(0), 1, 6,
+      0x20,
+      0x01,
+      0x0d,
+      0xb8,
+      ...Array<number>(11).fill(0),
+      1,
+      6,
     ]);
     expect([...encodeValue(ip, '::ffff:1.2.3.4', 20)].slice(10, 17)).toEqual([255, 255, 1, 2, 3, 4, 6]);
   });
@@ -43,9 +57,17 @@ describe('parameters of an eBPF variable', () => {
   });
 
   it('takes key, default and words from the metadata, else from the convention, else from the variable', () => {
-    expect(ebpfParam('targ_uid', 'uint32', 4, new Uint8Array(4))).toMatchObject({ key: 'uid', defaultValue: '4294967295' });
-    expect(ebpfParam('limit', 'int32', 4, Uint8Array.of(7, 0, 0, 0))).toMatchObject({ key: 'limit', defaultValue: '7' });
-    expect(ebpfParam('limit', 'int32', 4, new Uint8Array(4), { key: 'max', defaultValue: '9' })).toMatchObject({
+    expect(ebpfParam('targ_uid', 'uint32', 4, new Uint8Array(4))).toMatchObject({
+      key: 'uid',
+      defaultValue: '4294967295',
+    });
+    expect(ebpfParam('limit', 'int32', 4, Uint8Array.of(7, 0, 0, 0))).toMatchObject({
+      key: 'limit',
+      defaultValue: '7',
+    });
+    expect(
+      ebpfParam('limit', 'int32', 4, new Uint8Array(4), { key: 'max', defaultValue: '9' }),
+    ).toMatchObject({
       key: 'max',
       defaultValue: '9',
     });

@@ -12,7 +12,9 @@ function batchOf(count: number): Batch {
 }
 
 const numbers = (batch: Batch | undefined): number[] =>
-  batch === undefined ? [] : [...batch.offsets.subarray(0, batch.count)].map((at) => batch.view.getUint32(at, true));
+  batch === undefined
+    ? []
+    : [...batch.offsets.subarray(0, batch.count)].map((at) => batch.view.getUint32(at, true));
 
 describe('events that wait for the name of their container', () => {
   it('go on when their mount namespace is known, in the order they came', () => {
