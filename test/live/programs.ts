@@ -1,0 +1,94 @@
+// Builds the C programs of the live tests, and starts programs with exactly the arguments that a test wants.
+
+import { type ChildProcess, type SpawnOptions, execFileSync, spawn } from 'node:child_process';
+import { copyFileSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { findClang } from './compile.js';
+
+export interface Programs {
+  /** Where they lie; tests may put their own files there. Open to all users. */
+  readonly directory: string;
+  readonly tiny: string;
+  readonly launch: string;
+  readonly burst: string;
+  /** A copy of `tiny` with another name, and thereby another comm. */
+  tinyAs(name: string): string;
+  remove(): void;
+}
+
+/** Compiles test/live/programs/*.c into a directory of its own. */
+export function buildPrograms(): Programs {
+  const directory = mkdtempSync(join(tmpdir(), 'ig-live-'));
+  execFileSync('chmod', ['755', directory]);
+  const build = (name: string, ...flags: string[]): string => {
+    const source = fileURLToPath(new URL(`programs/${name}.c`, import.meta.url));
+    const output = join(directory, name);
+    execFileSync(findClang(), ['-O2', '-static', ...flags, source, '-o', output]);
+    return output;
+  };
+  const tiny = build('tiny', '-nostdlib', '-ffreestanding');
+  return {
+    directory,
+    tiny,
+    launch: build('launch', '-pthread'),
+    burst: build('burst'),
+    tinyAs: (name) => {
+      const path = join(directory, name);
+      copyFileSync(tiny, path);
+      return path;
+    },
+    remove: () => rmSync(directory, { recursive: true }),
+  };
+}
+
+export interface Ended {
+  readonly pid: number;
+  readonly status: number | null;
+  readonly stdout: string;
+}
+
+/** Runs a program to its end. */
+export async function runProgram(
+  path: string,
+  args: readonly string[],
+  options: SpawnOptions = {},
+): Promise<Ended> {
+  return ended(spawn(path, args, { ...options, stdio: ['ignore', 'pipe', 'inherit'] }));
+}
+
+/** Waits for the end of a program. */
+export function ended(child: ChildProcess): Promise<Ended> {
+  return new Promise((resolve, reject) => {
+    const chunks: Buffer[] = [];
+    child.stdout?.on('data', (chunk: Buffer) => chunks.push(chunk));
+    child.on('error', reject);
+    child.on('close', (status) =>
+      resolve({ pid: child.pid!, status, stdout: Buffer.concat(chunks).toString() }),
+    );
+  });
+}
+
+/** A program that stands ready to execute another one: see programs/launch.c. */
+export class Launcher {
+  readonly pid: number;
+  private readonly child: ChildProcess;
+
+  constructor(
+    programs: Programs,
+    way: 'path' | 'thread' | 'dirfd' | 'fd' | 'memfd',
+    file: string,
+    cwd = '/',
+  ) {
+    this.child = spawn(programs.launch, [way, file], { cwd, stdio: ['pipe', 'pipe', 'inherit'] });
+    this.pid = this.child.pid!;
+  }
+
+  /** Executes the file with these arguments, the first of which is argv[0]; waits for its end. */
+  go(argv: readonly (string | Buffer)[]): Promise<Ended> {
+    const result = ended(this.child);
+    this.child.stdin!.end(Buffer.concat(argv.flatMap((arg) => [Buffer.from(arg), Buffer.of(0)])));
+    return result;
+  }
+}

@@ -1,0 +1,14 @@
+/* The smallest program: does nothing, without a C library, so that its exec is the cheapest there is. */
+
+void _start(void) {
+#if defined(__x86_64__)
+    __asm__ volatile("syscall" : : "a"(60), "D"(0));
+#elif defined(__aarch64__)
+    register long number __asm__("x8") = 93;
+    register long status __asm__("x0") = 0;
+    __asm__ volatile("svc 0" : : "r"(number), "r"(status));
+#else
+#error "exit(2) is not written down for this architecture"
+#endif
+    __builtin_unreachable();
+}
