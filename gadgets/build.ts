@@ -8,7 +8,7 @@ import { ANNOTATION } from '../oci/descriptor.js';
 import { buildGadgetImage, sourceDate } from '../oci/gadget-image.js';
 import { Layout } from '../oci/layout.js';
 import { Gadget } from '../runtime/gadget/gadget.js';
-import { type Metadata } from '../runtime/gadget/metadata.js';
+import type { Metadata } from '../runtime/gadget/metadata.js';
 import { version } from '../runtime/cli/version.js';
 import { prepareComponent } from '../wasm/host/component.js';
 

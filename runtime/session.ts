@@ -1,19 +1,20 @@
 // One run of a gadget, from image to last event: the place where the rooms meet.
 
 import { homedir } from 'node:os';
+import type { Worker } from 'node:worker_threads';
 import { fileURLToPath } from 'node:url';
 import { bootToEpochNs } from '../bpf/clock.js';
 import { type GadgetImage, readGadgetImage } from '../oci/gadget-image.js';
 import { Layout, defaultStorePath } from '../oci/layout.js';
 import { ociArchitecture } from '../oci/descriptor.js';
-import { type RegistryOptions } from '../oci/registry.js';
+import type { RegistryOptions } from '../oci/registry.js';
 import { type ResolvedImage, resolveImage } from '../oci/resolve.js';
 import { prepareComponent } from '../wasm/host/component.js';
 import { ContainerManager } from './containers/manager.js';
 import { Selector } from './containers/selector.js';
 import { Gadget, type LoadedGadget } from './gadget/gadget.js';
-import { type Counts } from './pipeline/control.js';
-import { type FieldDescription, type OutputRequest } from './pipeline/messages.js';
+import type { Counts } from './pipeline/control.js';
+import type { FieldDescription, OutputRequest } from './pipeline/messages.js';
 import { Pipeline, type PipelineConfig, type PipelineListener } from './pipeline/pipeline.js';
 
 /** How long a Wasm module may work on one batch. */
@@ -130,7 +131,12 @@ export class Session {
    * Loads the gadget, finds containers, compiles the pipeline, attaches the programs; events flow from here on.
    * The gadget is used up. Throws one sentence of whatever went wrong, everything undone.
    */
-  static async start(gadget: Gadget, options: SessionOptions, listener: SessionListener): Promise<Session> {
+  static async start(
+    gadget: Gadget,
+    options: SessionOptions,
+    listener: SessionListener,
+    worker?: Worker,
+  ): Promise<Session> {
     const values = gadget.completeValues(options.values);
     const manager = await ContainerManager.start({
       selector: new Selector({
@@ -157,6 +163,7 @@ export class Session {
           failed: (error) => listener.failed(error),
           unknownMntns: (mntns, pid) => manager.identify(mntns, pid),
         },
+        worker,
       );
       const running = pipeline;
       manager.table.subscribe((change) => running.tellContainer(change));

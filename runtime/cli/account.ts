@@ -1,7 +1,7 @@
 // The last line of a run: what was delivered and what was lost, by cause.
 
-import { type Counter, type Counts } from '../pipeline/control.js';
-import { type Account } from '../session.js';
+import type { Counter, Counts } from '../pipeline/control.js';
+import type { Account } from '../session.js';
 
 const CAUSES: Partial<Record<Counter, string>> = {
   lostGuest: 'Wasm module failed',

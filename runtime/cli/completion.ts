@@ -1,6 +1,6 @@
 // Shell completion: a script that completes commands, their flags, and the names of gadgets.
 
-import { type Command } from 'commander';
+import type { Command } from 'commander';
 import { UsageError } from './fail.js';
 import { runOptions } from './run-flags.js';
 

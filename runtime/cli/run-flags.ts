@@ -1,7 +1,7 @@
 // The flags that every gadget takes, and how they and the gadget's own flags are read from the command line.
 
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
-import { type Param } from '../gadget/params.js';
+import type { Param } from '../gadget/params.js';
 import { UsageError } from './fail.js';
 
 /** What the user gave, after both readings. */

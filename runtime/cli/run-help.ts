@@ -1,8 +1,8 @@
 // The help of `ig run`, without an image and with one.
 
 import { Command, type Option } from 'commander';
-import { type FieldDescription } from '../pipeline/messages.js';
-import { type OpenedGadget } from '../session.js';
+import type { FieldDescription } from '../pipeline/messages.js';
+import type { OpenedGadget } from '../session.js';
 import { paramOption, runOptions } from './run-flags.js';
 
 /** What `ig run -h` prints. */

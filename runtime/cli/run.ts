@@ -2,10 +2,12 @@
 
 import { writeSync } from 'node:fs';
 import { isatty } from 'node:tty';
+import type { Worker } from 'node:worker_threads';
 import { missingCapabilities } from '../../bpf/errors.js';
-import { type Param } from '../gadget/params.js';
-import { type OutputRequest, type ViewColumn } from '../pipeline/messages.js';
+import type { Param } from '../gadget/params.js';
+import type { OutputRequest, ViewColumn } from '../pipeline/messages.js';
 import { type OpenedGadget, Session, type SessionOptions, describeFields, openGadget } from '../session.js';
+import { warmWorker } from '../pipeline/pipeline.js';
 import { accountLine } from './account.js';
 import { UsageError, fail, say } from './fail.js';
 import { gadgetHelp, runHelp } from './run-help.js';
@@ -31,6 +33,7 @@ export async function run(words: readonly string[]): Promise<void> {
     writeSync(1, runHelp());
     return;
   }
+  const worker = flags.help ? undefined : warmWorker();
   const opened = await openGadget(image, { registry: registryOptions(flags) });
   const reading = readFlags(words, runOptions(), opened.gadget.params);
   if (reading.flags.help) {
@@ -39,12 +42,18 @@ export async function run(words: readonly string[]): Promise<void> {
   }
   const extra = reading.operands.filter((word) => word !== image);
   if (extra.length > 0) throw new UsageError(`one gadget at a time; what is ${extra.join(' ')}?`);
-  await runGadget(opened, reading.flags, sessionOptions(reading.flags, reading.values, opened.gadget.params));
+  await runGadget(
+    opened,
+    reading.flags,
+    sessionOptions(reading.flags, reading.values, opened.gadget.params),
+    worker,
+  );
 }
 
 /** Runs a classic view of a gadget with the words behind its command. */
 export async function runView(view: View, words: readonly string[]): Promise<void> {
   const { flags: first } = readImage(words, runOptions());
+  const worker = first.help ? undefined : warmWorker();
   const opened = await openGadget(view.image, { registry: registryOptions(first) });
   const { operands, flags, values } = readFlags(words, runOptions(), opened.gadget.params);
   if (flags.help) {
@@ -56,7 +65,7 @@ export async function runView(view: View, words: readonly string[]): Promise<voi
   const [mode, choice] = splitOutput(flags.output);
   const options = sessionOptions({ ...flags, output: mode }, values, opened.gadget.params);
   const columns = view.columns(options.values, choice);
-  await runGadget(opened, flags, { ...options, output: { ...options.output, view: columns } });
+  await runGadget(opened, flags, { ...options, output: { ...options.output, view: columns } }, worker);
 }
 
 /** `columns=comm,ret` names columns; a mode alone does not. */
@@ -109,15 +118,25 @@ function requireCapabilities(): void {
   );
 }
 
-async function runGadget(opened: OpenedGadget, flags: RunFlags, options: SessionOptions): Promise<void> {
+async function runGadget(
+  opened: OpenedGadget,
+  flags: RunFlags,
+  options: SessionOptions,
+  worker?: Worker,
+): Promise<void> {
   requireCapabilities();
   if (flags.verbose) sayImage(opened);
   const end = waitForEnd(flags.timeout);
-  const session = await Session.start(opened.gadget, options, {
-    warn: (sentence) => say(`Warning: ${sentence}`),
-    outputClosed: () => end.now('closed'),
-    failed: (error) => end.now(error),
-  });
+  const session = await Session.start(
+    opened.gadget,
+    options,
+    {
+      warn: (sentence) => say(`Warning: ${sentence}`),
+      outputClosed: () => end.now('closed'),
+      failed: (error) => end.now(error),
+    },
+    worker,
+  );
   if (isatty(1)) process.on('SIGWINCH', () => session.resize(terminalWidth()));
   const reason = await end.reason;
   const account = await session.stop();

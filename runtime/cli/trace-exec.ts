@@ -1,7 +1,7 @@
 // `ig trace exec`: the classic columns, a view of the gadget trace_exec.
 
 import { didYouMean } from '../data/nearest.js';
-import { type ViewColumn } from '../pipeline/messages.js';
+import type { ViewColumn } from '../pipeline/messages.js';
 import { UsageError } from './fail.js';
 import { runView } from './run.js';
 

@@ -1,7 +1,7 @@
 // A data source: a named stream of records and its fields.
 
-import { type Annotations, type Field, type Location } from './field.js';
-import { type Kind } from './kind.js';
+import type { Annotations, Field, Location } from './field.js';
+import type { Kind } from './kind.js';
 
 /** `single`: each record is an event. `array`: a batch is one snapshot of many records. */
 export type DataSourceType = 'single' | 'array';

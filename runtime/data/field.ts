@@ -1,6 +1,6 @@
 // A field: one named value of every record of a data source, and where to find it.
 
-import { type Batch, type Span } from './batch.js';
+import type { Batch, Span } from './batch.js';
 import { type Kind, isFixed } from './kind.js';
 
 /** Finds the field's value of record `row`; false when the value is undefined. Must not allocate. */

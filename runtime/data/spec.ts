@@ -1,8 +1,8 @@
 // What a data source is before it runs: plain data, made from BTF and metadata, posted to the pipeline's worker.
 
 import { DataSource, type DataSourceType } from './data-source.js';
-import { type Annotations } from './field.js';
-import { type Kind } from './kind.js';
+import type { Annotations } from './field.js';
+import type { Kind } from './kind.js';
 
 /** A field that the kernel side fills. */
 export interface RecordFieldSpec {

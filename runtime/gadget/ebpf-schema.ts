@@ -3,13 +3,13 @@
 // The conventions are those of the peer's macros: a global `const void *` variable whose name carries the data,
 // parts separated by `___` (bpf/include/gadget/macros.h).
 
-import { type Btf, type BtfType, type BtfVariable } from '../../bpf/btf.js';
-import { type DataSourceType } from '../data/data-source.js';
-import { type Annotations } from '../data/field.js';
-import { type Kind } from '../data/kind.js';
-import { type RecordFieldSpec } from '../data/spec.js';
+import type { Btf, BtfType, BtfVariable } from '../../bpf/btf.js';
+import type { DataSourceType } from '../data/data-source.js';
+import type { Annotations } from '../data/field.js';
+import type { Kind } from '../data/kind.js';
+import type { RecordFieldSpec } from '../data/spec.js';
 import { GadgetError } from './errors.js';
-import { type ParamType } from './params.js';
+import type { ParamType } from './params.js';
 
 /** A stream of records: GADGET_TRACER(dataSource, map, struct). */
 export interface TracerSpec {

@@ -11,7 +11,7 @@ import {
   KERNEL_BTF_PATH,
   parseBtf,
 } from '../../bpf/index.js';
-import { type DataSourceSpec } from '../data/spec.js';
+import type { DataSourceSpec } from '../data/spec.js';
 import { type EbpfSchema, type ParamVariable, readEbpfSchema } from './ebpf-schema.js';
 import { GadgetError, ParamError } from './errors.js';
 import { emptyMetadata, type Metadata, parseMetadata } from './metadata.js';

@@ -2,7 +2,7 @@
 
 import { readFileSync } from 'node:fs';
 import { parseDocument } from 'yaml';
-import { type Annotations } from '../data/field.js';
+import type { Annotations } from '../data/field.js';
 import { GadgetError } from './errors.js';
 
 export interface ParamMetadata {

@@ -2,7 +2,7 @@
 
 import { isIP } from 'node:net';
 import { ParamError } from './errors.js';
-import { type ParamMetadata } from './metadata.js';
+import type { ParamMetadata } from './metadata.js';
 
 export const PARAM_TYPES = [
   'bool',

@@ -1,8 +1,8 @@
 // Compares located values with one that was written down, without decoding them.
 
-import { type Span } from '../data/batch.js';
+import type { Span } from '../data/batch.js';
 import { type Field, numberReaderOf } from '../data/field.js';
-import { type Kind } from '../data/kind.js';
+import type { Kind } from '../data/kind.js';
 import { OperatorError } from './errors.js';
 
 /** Below 0, 0 or above 0 as the value at the span is smaller, equal or larger; NaN when they have no order. */

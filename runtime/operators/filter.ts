@@ -1,13 +1,13 @@
 // Operator `filter`: keeps the records whose fields match what the user wrote (`proc.comm~^ba,error==ENOENT`).
 
 import { Span } from '../data/batch.js';
-import { type DataSource } from '../data/data-source.js';
+import type { DataSource } from '../data/data-source.js';
 import { type Field, type Locator, locatorOf } from '../data/field.js';
 import { isFixed, isText } from '../data/kind.js';
 import { didYouMean } from '../data/nearest.js';
 import { type Comparison, numberComparison, textComparison, textEquality } from './comparison.js';
 import { OperatorError } from './errors.js';
-import { type BatchStep } from './operator.js';
+import type { BatchStep } from './operator.js';
 
 export interface Filter {
   readonly apply: BatchStep;

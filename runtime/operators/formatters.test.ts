@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { Span } from '../data/batch.js';
 import { bigintReaderOf, locatorOf } from '../data/field.js';
-import { type Kind } from '../data/kind.js';
+import type { Kind } from '../data/kind.js';
 import { selectColumns } from '../output/select-columns.js';
 import { testBatch, testSource } from '../output/testing.js';
 import { addFormatters } from './formatters.js';

@@ -1,12 +1,12 @@
 // Operator `formatters`: beside numbers of the kernel it puts their text (`error_raw` 2 → `error` ENOENT).
 
 import { Batch, type Span } from '../data/batch.js';
-import { type DataSource } from '../data/data-source.js';
+import type { DataSource } from '../data/data-source.js';
 import { type Field, type Locator, locatorOf } from '../data/field.js';
 import { type Kind, isFixed } from '../data/kind.js';
 import { bytes, duration } from './formatters/amount.js';
 import { fileFlags, fileMode } from './formatters/file.js';
-import { type Format, type Formatter, type FormatterOptions } from './formatters/formatter.js';
+import type { Format, Formatter, FormatterOptions } from './formatters/formatter.js';
 import { errno, signal, syscall } from './formatters/named.js';
 import { timestamp } from './formatters/timestamp.js';
 

@@ -1,7 +1,7 @@
 // Operator `limiter`: lets at most so many records of each batch of an array data source pass.
 
-import { type Batch } from '../data/batch.js';
-import { type DataSource } from '../data/data-source.js';
+import type { Batch } from '../data/batch.js';
+import type { DataSource } from '../data/data-source.js';
 import { OperatorError } from './errors.js';
 
 /** Drops all kept records behind the first ones, in the order of `rows` if given. */

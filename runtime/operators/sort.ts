@@ -1,7 +1,7 @@
 // Operator `sort`: the order in which the records of an array data source's batch are shown.
 
 import { type Batch, Span } from '../data/batch.js';
-import { type DataSource } from '../data/data-source.js';
+import type { DataSource } from '../data/data-source.js';
 import { type Field, bigintReaderOf, locatorOf, numberReaderOf } from '../data/field.js';
 import { didYouMean } from '../data/nearest.js';
 import { isText } from '../data/kind.js';

@@ -1,7 +1,7 @@
 // Reads fields of hand-made batches; only for tests.
 
 import { type Batch, Span } from '../data/batch.js';
-import { type DataSource } from '../data/data-source.js';
+import type { DataSource } from '../data/data-source.js';
 import { locatorOf } from '../data/field.js';
 
 /** The text of a field in each record; undefined where it is. */

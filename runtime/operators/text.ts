@@ -1,6 +1,6 @@
 // Texts that operators put in place of numbers, encoded once and used again.
 
-import { type Span } from '../data/batch.js';
+import type { Span } from '../data/batch.js';
 
 const ENCODER = new TextEncoder();
 

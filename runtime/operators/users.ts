@@ -1,9 +1,9 @@
 // Operator `users`: beside user and group ids it puts the names that this machine's files give them.
 
 import { readFileSync, statSync } from 'node:fs';
-import { type DataSource } from '../data/data-source.js';
+import type { DataSource } from '../data/data-source.js';
 import { type Field, type Locator, locatorOf, numberReaderOf } from '../data/field.js';
-import { type BatchStep } from './operator.js';
+import type { BatchStep } from './operator.js';
 import { TextTable } from './text.js';
 
 export interface UserFiles {

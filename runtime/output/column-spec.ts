@@ -1,6 +1,6 @@
 // What a column looks like: its title, width, alignment and how it is cut.
 
-import { type Field } from '../data/field.js';
+import type { Field } from '../data/field.js';
 import { type Kind, isFixed } from '../data/kind.js';
 import { columnAnnotations } from './templates.js';
 

@@ -1,6 +1,6 @@
 // Fits the widths of columns to the width of a terminal.
 
-import { type ColumnSpec } from './column-spec.js';
+import type { ColumnSpec } from './column-spec.js';
 
 /**
  * Widths in cells for a terminal of `total` cells, one cell kept between columns: all grow or shrink in

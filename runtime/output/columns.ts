@@ -2,9 +2,9 @@
 
 import { type Batch, Span } from '../data/batch.js';
 import { type Locator, locatorOf, numberReaderOf } from '../data/field.js';
-import { type ByteWriter } from './byte-writer.js';
+import type { ByteWriter } from './byte-writer.js';
 import { countCells, headEnd, tailStart } from './cell-width.js';
-import { type ColumnSpec, type Ellipsis } from './column-spec.js';
+import type { ColumnSpec, Ellipsis } from './column-spec.js';
 import { fitWidths } from './column-widths.js';
 import { writeVisibleText } from './escape.js';
 import { type Output, forEachKept } from './output.js';

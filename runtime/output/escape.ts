@@ -1,6 +1,6 @@
 // Text that a traced process chose, made harmless: what no output may pass to a terminal or a parser as it is.
 
-import { type ByteWriter } from './byte-writer.js';
+import type { ByteWriter } from './byte-writer.js';
 import { cellWidth } from './cell-width.js';
 import { INVALID, codePointOf, decode, lengthOf } from './utf8.js';
 

@@ -1,11 +1,11 @@
 // Output modes `json` (one line per event) and `jsonpretty`; a batch of an array data source is one JSON array.
 
-import { type DataSource } from '../data/data-source.js';
+import type { DataSource } from '../data/data-source.js';
 import { constant } from './byte-writer.js';
 import { writeJsonText } from './escape.js';
 import { type Output, forEachKept } from './output.js';
 import { type TreeStyle, compileRecord, treeFields } from './tree.js';
-import { type TextWriter } from './values.js';
+import type { TextWriter } from './values.js';
 
 const NEWLINE = 0x0a;
 const OPEN_OBJECT = 0x7b;

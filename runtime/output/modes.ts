@@ -1,13 +1,13 @@
 // The output modes. A new mode is one file and one line in the table.
 
-import { type DataSource } from '../data/data-source.js';
+import type { DataSource } from '../data/data-source.js';
 import { didYouMean } from '../data/nearest.js';
-import { type ColumnSpec } from './column-spec.js';
+import type { ColumnSpec } from './column-spec.js';
 import { columnsOutput } from './columns.js';
 import { OutputError } from './errors.js';
 import { jsonOutput, jsonPrettyOutput } from './json.js';
 import { noneOutput } from './none.js';
-import { type Output } from './output.js';
+import type { Output } from './output.js';
 import { selectColumns } from './select-columns.js';
 import { yamlOutput } from './yaml.js';
 

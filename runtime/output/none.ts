@@ -1,6 +1,6 @@
 // Output mode `none`: counts the records and writes nothing.
 
-import { type Output } from './output.js';
+import type { Output } from './output.js';
 
 export function noneOutput(): Output {
   return {

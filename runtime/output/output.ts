@@ -1,8 +1,8 @@
 // The interface of an output: batches of one data source in, bytes out.
 
-import { type Batch } from '../data/batch.js';
-import { type Field } from '../data/field.js';
-import { type ByteWriter } from './byte-writer.js';
+import type { Batch } from '../data/batch.js';
+import type { Field } from '../data/field.js';
+import type { ByteWriter } from './byte-writer.js';
 
 /** Writes the batches of one data source in one mode. Compiled once for the data source's fields. */
 export interface Output {

@@ -1,7 +1,7 @@
 // Chooses the columns of a data source: the visible ones, or what the user asked for.
 
-import { type DataSource } from '../data/data-source.js';
-import { type Field } from '../data/field.js';
+import type { DataSource } from '../data/data-source.js';
+import type { Field } from '../data/field.js';
 import { didYouMean } from '../data/nearest.js';
 import { type ColumnSpec, aliasOf, columnOf, isHidden } from './column-spec.js';
 import { OutputError } from './errors.js';

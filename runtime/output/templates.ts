@@ -1,6 +1,6 @@
 // Column templates: named bundles of column annotations, and what annotations say about a field's column.
 
-import { type Annotations, type Field } from '../data/field.js';
+import type { Annotations, Field } from '../data/field.js';
 
 const RIGHT = { 'columns.alignment': 'right' };
 const HIDDEN = { 'columns.hidden': 'true' };

@@ -2,10 +2,10 @@
 
 import { Batch, OFFSETS_SIZE_BYTES } from '../data/batch.js';
 import { DataSource, type DataSourceType } from '../data/data-source.js';
-import { type Annotations, type Field } from '../data/field.js';
+import type { Annotations, Field } from '../data/field.js';
 import { type Kind, isFixed, widthOf } from '../data/kind.js';
 import { ByteWriter } from './byte-writer.js';
-import { type Output } from './output.js';
+import type { Output } from './output.js';
 
 export interface TestField {
   readonly name: string;

@@ -1,7 +1,7 @@
 // Compiles the fields of a data source into one function that writes a record as nested objects.
 
 import { type Batch, Span } from '../data/batch.js';
-import { type DataSource } from '../data/data-source.js';
+import type { DataSource } from '../data/data-source.js';
 import { type Field, type Locator, locatorOf } from '../data/field.js';
 import { type ByteWriter, type Piece, constant } from './byte-writer.js';
 import { type ValueStyle, type ValueWriter, valueWriterOf } from './values.js';

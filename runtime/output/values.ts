@@ -1,6 +1,6 @@
 // Writers of single values, by kind: what JSON and YAML have in common, and columns use for numbers.
 
-import { type Span } from '../data/batch.js';
+import type { Span } from '../data/batch.js';
 import { type Field, numberReaderOf } from '../data/field.js';
 import { type Kind, isFixed, widthOf } from '../data/kind.js';
 import { type ByteWriter, constant } from './byte-writer.js';

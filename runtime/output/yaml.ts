@@ -1,6 +1,6 @@
 // Output mode `yaml`: one YAML 1.2 document per event, or per batch of an array data source.
 
-import { type DataSource } from '../data/data-source.js';
+import type { DataSource } from '../data/data-source.js';
 import { type ByteWriter, constant } from './byte-writer.js';
 import { writeJsonString } from './json.js';
 import { type Output, forEachKept } from './output.js';

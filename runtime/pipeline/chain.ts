@@ -1,25 +1,25 @@
 // What happens to the batches of one data source, in order: containers, Wasm, filter, sort and limit, output.
 
-import { type ContainerView } from '../containers/view.js';
-import { type Batch } from '../data/batch.js';
-import { type DataSource } from '../data/data-source.js';
+import type { ContainerView } from '../containers/view.js';
+import type { Batch } from '../data/batch.js';
+import type { DataSource } from '../data/data-source.js';
 import { type Field, withOrigins } from '../data/field.js';
 import { filter } from '../operators/filter.js';
 import { addFormatters } from '../operators/formatters.js';
 import { limiter } from '../operators/limiter.js';
-import { type BatchStep } from '../operators/operator.js';
+import type { BatchStep } from '../operators/operator.js';
 import { sorter } from '../operators/sort.js';
 import { addUsers } from '../operators/users.js';
-import { type ByteWriter } from '../output/byte-writer.js';
+import type { ByteWriter } from '../output/byte-writer.js';
 import { columnOf } from '../output/column-spec.js';
 import { createOutput } from '../output/modes.js';
-import { type Output } from '../output/output.js';
+import type { Output } from '../output/output.js';
 import { resolveField } from '../output/select-columns.js';
 import { ContainerNames } from './containers.js';
-import { type Control } from './control.js';
+import type { Control } from './control.js';
 import { HoldQueue } from './hold.js';
-import { type OutputRequest, type WorkerConfig } from './messages.js';
-import { type Sink } from './sink.js';
+import type { OutputRequest, WorkerConfig } from './messages.js';
+import type { Sink } from './sink.js';
 
 /** What the chains of a worker have in common. */
 export interface Shared {

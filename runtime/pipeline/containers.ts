@@ -1,8 +1,8 @@
 // Gives every event its container: a column of small integers, resolved to names when an output asks.
 
 import { type Batch, Column, MAX_BATCH_RECORDS } from '../data/batch.js';
-import { type DataSource } from '../data/data-source.js';
-import { type Field } from '../data/field.js';
+import type { DataSource } from '../data/data-source.js';
+import type { Field } from '../data/field.js';
 import { type ContainerView, RUNTIME_FIELDS, UNKNOWN } from '../containers/view.js';
 
 /** Before all fields of the gadget, as the peer has them. */

@@ -1,8 +1,8 @@
 // What the main thread and a pipeline's worker tell each other; all of it can be cloned to another thread.
 
-import { type DataSourceSpec } from '../data/spec.js';
-import { type TableChange } from '../containers/change.js';
-import { type PreparedGuest } from '../../wasm/host/component.js';
+import type { DataSourceSpec } from '../data/spec.js';
+import type { TableChange } from '../containers/change.js';
+import type { PreparedGuest } from '../../wasm/host/component.js';
 
 /** A column of a fixed view: the field's name and how the view shows it. */
 export interface ViewColumn {

@@ -1,11 +1,11 @@
 // The main thread's side of a pipeline: starts its worker, watches over the guest, replaces a worker that hangs.
 
 import { Worker } from 'node:worker_threads';
-import { type TableChange } from '../containers/change.js';
+import type { TableChange } from '../containers/change.js';
 import { Control, type Counts } from './control.js';
 import { PipelineError } from './errors.js';
 import { MAX_GUEST_FAILURES } from './limits.js';
-import { type FieldDescription, type FromWorker, type ToWorker, type WorkerConfig } from './messages.js';
+import type { FieldDescription, FromWorker, ToWorker, WorkerConfig } from './messages.js';
 
 export interface PipelineConfig extends Omit<WorkerConfig, 'control' | 'containers'> {
   /** Asked whenever a worker starts. */
@@ -30,6 +30,13 @@ const START_BUDGET_MS = 20_000;
 /** A stop flushes what is captured; a reader of the output who takes longer loses the rest, counted. */
 const STOP_BUDGET_MS = 900;
 
+/** A worker that loads its code while the main thread has other things to do; give it to `Pipeline.start`. */
+export function warmWorker(): Worker {
+  const worker = new Worker(new URL('worker.js', import.meta.url));
+  worker.unref();
+  return worker;
+}
+
 export class Pipeline {
   /** The fields of all data sources, with what the Wasm module and the operators add. */
   fields: readonly FieldDescription[] = [];
@@ -53,9 +60,13 @@ export class Pipeline {
    * Starts the worker; resolves when it has compiled everything: fields, filters, output. Nothing is read yet.
    * Throws PipelineError: what of the gadget or the flags is wrong.
    */
-  static async start(config: PipelineConfig, listener: PipelineListener): Promise<Pipeline> {
+  static async start(
+    config: PipelineConfig,
+    listener: PipelineListener,
+    worker: Worker = warmWorker(),
+  ): Promise<Pipeline> {
     const pipeline = new Pipeline(config, listener);
-    await pipeline.spawn();
+    await pipeline.employ(worker);
     return pipeline;
   }
 
@@ -105,16 +116,18 @@ export class Pipeline {
     this.worker?.postMessage(message);
   }
 
-  private spawn(): Promise<void> {
+  /** Gives a worker its configuration; resolves when it is ready. */
+  private employ(worker: Worker): Promise<void> {
     const { containers, wasm, guestBudgetMs: _, ...rest } = this.config;
-    const workerData: WorkerConfig = {
+    const workerConfig: WorkerConfig = {
       ...rest,
       control: this.control.memory,
       ...(wasm === undefined ? {} : { wasm: { ...wasm, enabled: this.wasmEnabled } }),
       ...(containers === undefined ? {} : { containers: containers() }),
     };
-    const worker = new Worker(new URL('worker.js', import.meta.url), { workerData });
     this.worker = worker;
+    worker.ref();
+    worker.postMessage(workerConfig);
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => {
         void worker.terminate();
@@ -181,7 +194,7 @@ export class Pipeline {
       this.wasmEnabled ? `${budget}; its batch is lost` : `${budget}; events go on without the module`,
     );
     try {
-      await this.spawn();
+      await this.employ(warmWorker());
       this.post({ type: 'begin', printHeader: false });
     } catch (error) {
       this.listener.failed(error instanceof PipelineError ? error : new PipelineError(String(error)));

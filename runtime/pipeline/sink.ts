@@ -1,8 +1,8 @@
 // Writes output bytes to an fd; gives up when the reader is gone, or slower than a stop may wait.
 
 import { writeSome } from '../../bpf/write.js';
-import { type ByteWriter } from '../output/byte-writer.js';
-import { type Control } from './control.js';
+import type { ByteWriter } from '../output/byte-writer.js';
+import type { Control } from './control.js';
 
 /** How long a write may stay without progress before it looks at the stop flag. */
 const POLL_MS = 100;

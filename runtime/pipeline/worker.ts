@@ -1,6 +1,7 @@
 // The worker of a pipeline: reads its gadget's rings and carries every batch through its data source's chain.
 
-import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
+import { once } from 'node:events';
+import { parentPort, receiveMessageOnPort } from 'node:worker_threads';
 import { RingReader } from '../../bpf/ring.js';
 import { GuestError, PatchError } from '../../wasm/host/errors.js';
 import { PostProcessor } from '../../wasm/host/post-processor.js';
@@ -11,7 +12,7 @@ import { ByteWriter } from '../output/byte-writer.js';
 import { isHidden } from '../output/column-spec.js';
 import { Chain } from './chain.js';
 import { Control } from './control.js';
-import { type FieldDescription, type FromWorker, type ToWorker, type WorkerConfig } from './messages.js';
+import type { FieldDescription, FromWorker, ToWorker, WorkerConfig } from './messages.js';
 import { MAX_GUEST_FAILURES } from './limits.js';
 import { Sink } from './sink.js';
 import { type Nap, napAfter } from './wakeup.js';
@@ -20,8 +21,8 @@ const BATCH_SIZE_BYTES = 1 << 20;
 /** How often events that wait for a name are looked at. */
 const HOLD_POLL_MS = 10;
 
-const config = workerData as WorkerConfig;
 const port = parentPort!;
+const [config] = (await once(port, 'message')) as [WorkerConfig];
 const control = new Control(config.control);
 const view = new ContainerView();
 const sink = new Sink(config.output.fd, control);

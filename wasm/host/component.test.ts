@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { parse } from '@bytecodealliance/jco-transpile/wasm-tools';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { type PreparedGuest, prepareComponent } from './component.js';
 import { GuestError, InvalidModuleError } from './errors.js';
 import { type Guest, instantiateGuest } from './guest.js';
@@ -13,6 +13,8 @@ import { moduleForm } from './module-form.js';
 import { HARMFUL_GUEST, componentOf } from './testing.js';
 import { TRANSPILER_VERSION } from './transpile.js';
 import { runTranspiler } from './transpiler.js';
+
+vi.setConfig({ testTimeout: 60_000 }); // each transpilation loads the transpiler anew
 
 let directory: string;
 let harmful: Uint8Array;

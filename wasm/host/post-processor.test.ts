@@ -4,7 +4,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it, vi } from 'vitest';
 import { type Batch, Span } from '../../runtime/data/batch.js';
 import { DataSource } from '../../runtime/data/data-source.js';
 import { locatorOf } from '../../runtime/data/field.js';
@@ -14,6 +14,8 @@ import { type PreparedGuest, prepareComponent } from './component.js';
 import { GuestError, PatchError } from './errors.js';
 import { PostProcessor } from './post-processor.js';
 import { HARMFUL_GUEST, batchOf, componentOf, recordOf } from './testing.js';
+
+vi.setConfig({ testTimeout: 60_000 }); // some compile AssemblyScript
 
 const EXAMPLE = fileURLToPath(new URL('../sdk/assemblyscript/example/program.ts', import.meta.url));
 const LATENCY = 0;
@@ -215,11 +217,11 @@ describe('the AssemblyScript SDK', () => {
     expect(() => processor.process(0, batchOf([recordOf(struct)]))).toThrow(
       "the gadget's Wasm module failed in process: 99 is bad: é",
     );
-  }, 60_000);
+  });
 
   it('builds the same bytes from the same source', async () => {
     expect(Buffer.compare(await build(EXAMPLE), await build(EXAMPLE))).toBe(0);
-  }, 60_000);
+  });
 
   it('shows the compiler’s message', async () => {
     await expect(build('/none/program.ts')).rejects.toThrow(/ERROR .*program/);

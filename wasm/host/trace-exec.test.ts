@@ -5,7 +5,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { type Batch, Span } from '../../runtime/data/batch.js';
 import { DataSource } from '../../runtime/data/data-source.js';
 import { locatorOf } from '../../runtime/data/field.js';
@@ -13,6 +13,8 @@ import { build } from '../sdk/assemblyscript/build.js';
 import { type PreparedGuest, prepareComponent } from './component.js';
 import { PostProcessor } from './post-processor.js';
 import { batchOf, recordOf } from './testing.js';
+
+vi.setConfig({ testTimeout: 60_000 }); // some run bash many times
 
 let prepared: PreparedGuest;
 let directory: string;
@@ -126,7 +128,7 @@ describe('args', () => {
     valuesOf('args', execs).forEach((quoted, i) => {
       expect(vectorOf(quoted)).toEqual(execs[i]!.argv.map((word) => word.toString('latin1')));
     });
-  }, 60_000);
+  });
 
   it('gives bash the same vector for every byte and every pair of an edge', () => {
     const edges = [0x1b, 0x27, 0x5c, 0x41, 0x7f, 0x80, 0xa0, 0xc2, 0xe2, 0xed, 0xf0, 0xf4, 0xff];
@@ -262,5 +264,5 @@ describe('the module', () => {
     // More than 1 MiB of memory each, under a cap of 64 MiB.
     const batch = batchOf(Array.from({ length: 20 }, () => execRecord({ argv, filename: '/bin/true' })));
     for (let i = 0; i < 300; i++) processor.process(0, batch);
-  }, 60_000);
+  });
 });

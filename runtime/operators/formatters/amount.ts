@@ -2,7 +2,7 @@
 
 import { bigintReaderOf, numberReaderOf } from '../../data/field.js';
 import { Scratch } from '../text.js';
-import { type Formatter } from './formatter.js';
+import type { Formatter } from './formatter.js';
 
 const LONGEST_AMOUNT = 64;
 const BYTE_UNITS = ['B', 'kB', 'MB', 'GB', 'TB', 'PB', 'EB'];

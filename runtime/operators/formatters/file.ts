@@ -2,7 +2,7 @@
 
 import { openFlagNames } from '../tables/open-flags.js';
 import { byTable } from './named.js';
-import { type Formatter } from './formatter.js';
+import type { Formatter } from './formatter.js';
 
 /** The file type's letter by the four bits above the permissions (S_IFMT in include/uapi/linux/stat.h). */
 const TYPES: Readonly<Record<number, string>> = { 1: 'p', 2: 'c', 4: 'd', 6: 'b', 10: 'l', 12: 's' };

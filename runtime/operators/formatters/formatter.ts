@@ -1,8 +1,8 @@
 // The interface of a formatter: a number of the kernel in, text for a person out.
 
-import { type Span } from '../../data/batch.js';
-import { type Field, type Locator } from '../../data/field.js';
-import { type Kind } from '../../data/kind.js';
+import type { Span } from '../../data/batch.js';
+import type { Field, Locator } from '../../data/field.js';
+import type { Kind } from '../../data/kind.js';
 
 export interface FormatterOptions {
   /** What to add to nanoseconds since boot to get nanoseconds since 1970. */

@@ -5,7 +5,7 @@ import { ERRNO_NAMES } from '../tables/errno.js';
 import { SIGNAL_NAMES } from '../tables/signals.js';
 import { syscallNames } from '../tables/syscalls.js';
 import { TextTable } from '../text.js';
-import { type Formatter } from './formatter.js';
+import type { Formatter } from './formatter.js';
 
 /** The part of a formatter that gives each number its own text, made once. */
 export function byTable(textOf: (value: number) => string): Formatter['create'] {

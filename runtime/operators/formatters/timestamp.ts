@@ -1,7 +1,7 @@
 // Formatter of points in time: nanoseconds since boot become wall-clock time, as a number and as text.
 
 import { Scratch } from '../text.js';
-import { type Format, type Formatter } from './formatter.js';
+import type { Format, Formatter } from './formatter.js';
 
 const BILLION = 1_000_000_000;
 const DIGIT_0 = 0x30;
