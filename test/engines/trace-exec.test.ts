@@ -1,0 +1,311 @@
+// `ig trace exec` and `ig run trace_exec`, as built, beside a real docker daemon.
+
+import { execFileSync, spawnSync } from 'node:child_process';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { canRunDockerd, startDockerd, type Dockerd } from './dockerd.js';
+import { Ig, runIg, type Ended } from './ig-process.js';
+
+const NO_NETWORK = '--network=none';
+const IDLE = ['busybox', 'sleep', '1000'];
+const NO_SOCKET = '/nowhere/docker.sock';
+
+describe.skipIf(!canRunDockerd())('trace exec', { timeout: 90_000 }, () => {
+  let dockerd: Dockerd;
+
+  beforeAll(async () => {
+    dockerd = await startDockerd();
+    dockerd.importBusybox();
+  }, 120_000);
+
+  afterAll(() => dockerd?.close(), 60_000);
+
+  afterEach(() => {
+    const ids = dockerd.docker('ps', '-aq').split('\n').filter(Boolean);
+    if (ids.length > 0) dockerd.docker('rm', '-f', ...ids);
+  });
+
+  function start(...args: string[]): Ig {
+    return Ig.start([...args, '--docker-socketpath', dockerd.socketPath]);
+  }
+
+  async function tracing(...args: string[]): Promise<Ig> {
+    const ig = start(...args);
+    await ig.tracing();
+    return ig;
+  }
+
+  /** Runs a container to its end. Its status is not of interest. */
+  function runContainer(name: string, ...command: string[]): void {
+    const words = [
+      '-H',
+      `unix://${dockerd.socketPath}`,
+      'run',
+      '--rm',
+      NO_NETWORK,
+      '--name',
+      name,
+      ...command,
+    ];
+    spawnSync('docker', words, { stdio: 'ignore' });
+  }
+
+  function startContainer(name: string, ...command: string[]): string {
+    return dockerd.docker('run', '-d', NO_NETWORK, '--name', name, ...command);
+  }
+
+  it('shows what the documentation of the classic command shows', async () => {
+    const ig = start('trace', 'exec', '-c', 'test-trace-exec');
+    const header =
+      'RUNTIME.CONTAINERNAME                             PID        PPID       COMM             RET ARGS';
+    await ig.until(() => ig.stdout.includes('\n'), 'print its header');
+    expect(ig.stdout.trimEnd()).toBe(header);
+
+    const script = 'while /bin/true ; do whoami ; sleep 0.3 ; done';
+    dockerd.spawnDocker(
+      'run',
+      '--name',
+      'test-trace-exec',
+      '--rm',
+      NO_NETWORK,
+      'busybox',
+      '/bin/sh',
+      '-c',
+      script,
+    );
+    await ig.until(() => rowsOf(ig.stdout).length >= 7, 'show two rounds of the loop');
+    const { status, stdout, stderr } = await ig.stop();
+
+    const rows = rowsOf(stdout).slice(0, 7);
+    const shown = rows.map((row) => [row['COMM'], row['RET'], row['ARGS']]);
+    const round = [
+      ['true', '0', '/bin/true'],
+      ['whoami', '0', '/bin/whoami'],
+      ['sleep', '0', '/bin/sleep 0.3'],
+    ];
+    expect(shown).toEqual([['sh', '0', `/bin/sh -c ${script}`], ...round, ...round]);
+    expect(new Set(rows.map((row) => row['RUNTIME.CONTAINERNAME']))).toEqual(new Set(['test-trace-exec']));
+    const [shell, ...children] = rows;
+    for (const child of children) expect(child['PPID']).toBe(shell!['PID']);
+    expect(status).toBe(0);
+    expect(stderr).toBe('');
+  });
+
+  it('shows working directory and program with --paths', async () => {
+    const ig = await tracing('trace', 'exec', '-c', 'test', '--paths');
+    runContainer('test', '-w', '/tmp', 'busybox', 'sh', '-c', 'mkdir -p a/b; cat /dev/null');
+    await ig.until(() => rowsOf(ig.stdout).length >= 3);
+    const { stdout } = await ig.stop();
+    expect(stdout.split('\n')[0]!.split(/ +/)).toEqual([
+      ...['RUNTIME.CONTAINERNAME', 'PID', 'PPID', 'COMM', 'RET', 'ARGS', 'CWD', 'EXE'],
+    ]);
+    expect(rowsOf(stdout).map((row) => [row['COMM'], row['ARGS'], row['CWD'], row['EXE']])).toEqual([
+      ['sh', '/bin/sh -c mkdir -p a/b; cat /dev/null', '/tmp', '/bin/sh'],
+      ['mkdir', '/bin/mkdir -p a/b', '/tmp', '/bin/busybox'],
+      ['cat', '/bin/cat /dev/null', '/tmp', '/bin/busybox'],
+    ]);
+  });
+
+  it('tells programs that were added to the image from its own', async () => {
+    const ig = await tracing('trace', 'exec', '-c', 'test', '-o', 'columns=comm,ret,upperlayer');
+    const script = 'cp /bin/echo /bin/echo2 ; /bin/echo lower ; /bin/echo2 upper';
+    runContainer('test', 'busybox', 'sh', '-c', script);
+    await ig.until(() => rowsOf(ig.stdout).length >= 4);
+    const { stdout } = await ig.stop();
+    expect(stdout.split('\n')[0]!.split(/ +/)).toEqual(['COMM', 'RET', 'UPPERLAYER']);
+    expect(rowsOf(stdout).map((row) => [row['COMM'], row['RET'], row['UPPERLAYER']])).toEqual([
+      ['sh', '0', 'false'],
+      ['cp', '0', 'false'],
+      ['echo', '0', 'false'],
+      ['echo2', '0', 'true'],
+    ]);
+  });
+
+  it('leaves the host out unless it is asked for', async () => {
+    const without = await tracing('run', 'trace_exec', '-o', 'json');
+    const withHost = await tracing('run', 'trace_exec', '--host', '-o', 'json');
+    execFileSync('echo', ['on-the-host']);
+    runContainer('inside', 'busybox', 'echo', 'in-a-container');
+    await without.until(() => without.stdout.includes('in-a-container'));
+    await withHost.until(() => nameOf(withHost, 'echo in-a-container') !== undefined);
+    await Promise.all([without.stop(), withHost.stop()]);
+
+    expect(without.stdout).not.toContain('on-the-host');
+    expect(nameOf(without, 'echo in-a-container')).toBe('inside');
+    expect(nameOf(withHost, 'echo in-a-container')).toBe('inside');
+    const host = withHost.events().find((event) => event.args === 'echo on-the-host');
+    expect(host).toBeDefined();
+    expect(host?.runtime?.['containerName'] ?? '').toBe('');
+  });
+
+  it('shows the containers that -c names', async () => {
+    const ig = await tracing('run', 'trace_exec', '-c', 'one,two', '-o', 'json');
+    for (const name of ['three', 'one', 'two']) runContainer(name, 'busybox', 'true', name);
+    await ig.until(() => ig.events().length >= 2);
+    await ig.stop();
+    expect(ig.events().map((event) => event.args)).toEqual(['true one', 'true two']);
+  });
+
+  it('shows all containers but those that -c excludes', async () => {
+    const ig = await tracing('run', 'trace_exec', '-c', '!one', '-o', 'json');
+    for (const name of ['one', 'two', 'three']) runContainer(name, 'busybox', 'true', name);
+    await ig.until(() => ig.stdout.includes('true three'));
+    await ig.stop();
+    const shown = ig.events().map((event) => event.args);
+    expect(shown).toEqual(expect.arrayContaining(['true two', 'true three']));
+    expect(shown).not.toContain('true one');
+  });
+
+  it('shows a container that ran before it started, as docker describes it', async () => {
+    const id = startContainer('before', ...IDLE);
+    const ig = await tracing('run', 'trace_exec', '-c', 'before', '-o', 'json');
+    dockerd.docker('exec', 'before', 'echo', 'now');
+    await ig.until(() => ig.stdout.includes('echo now'));
+    await ig.stop();
+    expect(ig.events()).toHaveLength(1);
+    expect(ig.events()[0]!.runtime).toMatchObject({
+      containerName: 'before',
+      runtimeName: 'docker',
+      containerId: id,
+      containerPid: Number(dockerd.docker('inspect', '-f', '{{.State.Pid}}', 'before')),
+      containerImageName: dockerd.docker('inspect', '-f', '{{.Config.Image}}', 'before'),
+    });
+  });
+
+  it('describes a container that starts later from its very first exec on', async () => {
+    const ig = await tracing('run', 'trace_exec', '-c', 'later', '-o', 'json');
+    const id = startContainer('later', 'busybox', 'sh', '-c', '/bin/echo second; sleep 1000');
+    await ig.until(() => ig.events().length >= 3);
+    await ig.stop();
+    const runtime = {
+      containerName: 'later',
+      runtimeName: 'docker',
+      containerId: id,
+      containerPid: Number(dockerd.docker('inspect', '-f', '{{.State.Pid}}', 'later')),
+      containerImageName: 'busybox',
+    };
+    expect(ig.events()[0]!.proc.pid).toBe(runtime.containerPid);
+    for (const event of ig.events()) expect(event.runtime).toMatchObject(runtime);
+  });
+
+  it('shows the first execs of a container in the order in which they happened', async () => {
+    const ig = await tracing('run', 'trace_exec', '-c', 'row', '-o', 'json');
+    runContainer('row', 'busybox', 'sh', '-c', 'for i in 1 2 3 4 5 6 7 8; do /bin/echo $i; done');
+    await ig.until(() => ig.stdout.includes('/bin/echo 8'));
+    await ig.stop();
+    const shown = ig.events().map((event) => event.args);
+    expect(shown.slice(1)).toEqual([1, 2, 3, 4, 5, 6, 7, 8].map((i) => `/bin/echo ${i}`));
+  });
+
+  it('delivers containers that come and go one after the other, whatever kernel numbers they share', async () => {
+    const names = ['first', 'second', 'third'];
+    const ig = await tracing('run', 'trace_exec', '-c', names.join(','), '-o', 'json');
+    for (const name of names) runContainer(name, 'busybox', 'true', name);
+    const { stderr } = await ig.stop();
+    expect(ig.events().map((event) => event.args)).toEqual(names.map((name) => `true ${name}`));
+    expect(stderr).toBe('');
+  });
+
+  it('delivers a container that lives for one exec only', async () => {
+    const ig = await tracing('run', 'trace_exec', '-o', 'json');
+    const names = Array.from({ length: 5 }, (_, i) => `short-${i}`);
+    for (const name of names) runContainer(name, 'busybox', 'true', name);
+    const { stderr } = await ig.stop();
+    const shown = ig.events().filter((event) => event.args.startsWith('true short-'));
+    expect(shown.map((event) => [event.args, event.runtime?.['containerName']])).toEqual(
+      names.map((name) => [`true ${name}`, name]),
+    );
+    expect(stderr).toBe('');
+  });
+
+  it('keeps the names of containers that run at the same time apart', async () => {
+    const ig = await tracing('run', 'trace_exec', '-o', 'json');
+    const script = 'for i in 1 2 3 4 5 6 7 8; do /bin/echo $0 $i; done';
+    const names = ['left', 'right'];
+    for (const name of names) {
+      dockerd.spawnDocker('run', '--rm', NO_NETWORK, '--name', name, 'busybox', 'sh', '-c', script, name);
+    }
+    await ig.until(() => names.every((name) => ig.stdout.includes(`echo ${name} 8`)));
+    await ig.stop();
+    for (const name of names) {
+      const own = ig.events().filter((event) => event.args.startsWith(`/bin/echo ${name} `));
+      expect(own.map((event) => event.runtime?.['containerName'])).toEqual(Array(8).fill(name));
+    }
+  });
+
+  it('takes a service with mounts of its own for the host', async () => {
+    const without = await tracing('run', 'trace_exec', '-o', 'json');
+    const withHost = await tracing('run', 'trace_exec', '--host', '-o', 'json');
+    execFileSync('unshare', [
+      '-m',
+      'sh',
+      '-c',
+      '/bin/echo in-own-mounts; /bin/echo again; sleep 1.5; /bin/echo last',
+    ]);
+    runContainer('container', 'busybox', 'echo', 'end');
+    await without.until(() => without.stdout.includes('echo end'));
+    await withHost.until(() => withHost.stdout.includes('echo end'));
+    await Promise.all([without.stop(), withHost.stop()]);
+    for (const marker of ['in-own-mounts', 'again', 'last']) {
+      expect(without.stdout).not.toContain(`/bin/echo ${marker}`);
+    }
+    for (const args of ['/bin/echo in-own-mounts', '/bin/echo again', '/bin/echo last']) {
+      const event = withHost.events().find((candidate) => candidate.args === args);
+      expect(event, args).toBeDefined();
+      expect(event?.runtime?.['containerName'] ?? '').toBe('');
+    }
+  });
+
+  it('cannot select containers by name without docker, and says so', async () => {
+    const words = ['trace', 'exec', '-c', 'x', '--docker-socketpath', NO_SOCKET];
+    const { status, stdout, stderr } = await runIg(words);
+    expectOneSentence({ status, stdout, stderr });
+    expect(stderr).toContain(NO_SOCKET);
+    expect(stderr).toContain('--docker-socketpath');
+  });
+
+  it('warns when docker does not answer, and goes on without names', async () => {
+    const ig = Ig.start(['run', 'trace_exec', '-o', 'json', '--docker-socketpath', NO_SOCKET]);
+    await ig.tracing();
+    const id = startContainer('nameless', ...IDLE);
+    const own = () => ig.events().filter(({ runtime }) => runtime?.['containerId'] === id);
+    await ig.until(() => own().length > 0);
+    const { status, stderr } = await ig.stop();
+    expect(status).toBe(0);
+    expect(own()[0]).toMatchObject({ args: 'sleep 1000', runtime: { containerName: id.slice(0, 12) } });
+    expect(stderr).toMatch(/^Warning: Containers have no names, as no container engine answers: .*\n$/);
+    expect(stderr).toContain(NO_SOCKET);
+  });
+
+  it('sees new containers after docker was restarted', async () => {
+    const ig = await tracing('run', 'trace_exec', '-c', 'before,after', '-o', 'json');
+    runContainer('before', 'busybox', 'true', 'before');
+    await ig.until(() => ig.stdout.includes('true before'));
+    await dockerd.stop();
+    await dockerd.start();
+    runContainer('after', 'busybox', 'true', 'after');
+    await ig.until(() => ig.stdout.includes('true after'), 'see the container after the restart');
+    await ig.stop();
+    expect(nameOf(ig, 'true after')).toBe('after');
+  });
+});
+
+/** The rows of mode columns, by title. */
+function rowsOf(text: string): Record<string, string>[] {
+  const [header = '', ...lines] = text.slice(0, text.lastIndexOf('\n')).split('\n');
+  const titles = [...header.matchAll(/\S+/g)].map((match) => ({ title: match[0], from: match.index }));
+  return lines.map((line) =>
+    Object.fromEntries(
+      titles.map(({ title, from }, i) => [title, line.slice(from, titles[i + 1]?.from).trim()]),
+    ),
+  );
+}
+
+function nameOf(ig: Ig, args: string): string | number | undefined {
+  return ig.events().find((event) => event.args === args)?.runtime?.['containerName'];
+}
+
+function expectOneSentence({ status, stdout, stderr }: Pick<Ended, 'status' | 'stdout' | 'stderr'>): void {
+  expect(status).toBeGreaterThan(0);
+  expect(stdout).toBe('');
+  expect(stderr).toMatch(/^Error: .+\n$/);
+}
