@@ -1,0 +1,117 @@
+// @ts-check
+/* eslint-disable @typescript-eslint/explicit-module-boundary-types -- they stand in JSDoc, which the rule does not read */
+// A program under measurement: started, watched through /proc, and stopped as its user would.
+
+import { spawn } from 'node:child_process';
+import { closeSync, openSync, readFileSync, statSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+/** USER_HZ, what /proc/PID/stat counts in, on every architecture that Node runs on. */
+const TICKS_PER_SECOND = 100;
+const STOP_TIMEOUT_MS = 10_000;
+
+/** @typedef {{ peakMb: number, steadyMb: number }} Memory megabytes of 10^6 bytes, of the process and its children */
+
+export class Subject {
+  /** @type {string} */ outputPath;
+  /** @type {string} */ errorPath;
+  /** @type {import('node:child_process').ChildProcess} */ #child;
+  /** @type {Promise<string>} */ #ended;
+
+  /**
+   * Starts `command` with its output in files `PATH.out` and `PATH.err`; `output` goes elsewhere.
+   * @param {readonly string[]} command
+   * @param {string} path
+   * @param {string} [output]
+   */
+  constructor(command, path, output) {
+    this.outputPath = output ?? `${path}.out`;
+    this.errorPath = `${path}.err`;
+    const files = [openSync(this.outputPath, 'w'), openSync(this.errorPath, 'w')];
+    const [program = '', ...args] = command;
+    this.#child = spawn(program, args, { stdio: ['ignore', ...files] });
+    files.forEach(closeSync);
+    this.#ended = new Promise((resolve) => {
+      this.#child.once('error', (error) => resolve(error.message));
+      this.#child.once('exit', (code, signal) => resolve(signal ?? `exit code ${code}`));
+    });
+  }
+
+  /** @returns {boolean} */
+  get running() {
+    return this.#child.pid !== undefined && this.#child.exitCode === null && this.#child.signalCode === null;
+  }
+
+  get outputBytes() {
+    return statSync(this.outputPath).size;
+  }
+
+  get errors() {
+    return readFileSync(this.errorPath, 'utf8');
+  }
+
+  /** User and system time so far, of all its threads and living children, in seconds. */
+  cpuSeconds() {
+    const ticks = this.#tree().map((pid) => {
+      const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? [];
+      return Number(fields[11]) + Number(fields[12]);
+    });
+    return sum(ticks) / TICKS_PER_SECOND;
+  }
+
+  /** @returns {Memory} */
+  memory() {
+    const statuses = this.#tree().map((pid) => readFileSync(`/proc/${pid}/status`, 'utf8'));
+    /** @type {(key: string) => number} */
+    const total = (key) =>
+      sum(statuses.map((text) => Number(new RegExp(`^${key}:\\s+(\\d+) kB`, 'm').exec(text)?.[1] ?? 0)));
+    return { peakMb: (total('VmHWM') * 1024) / 1e6, steadyMb: (total('VmRSS') * 1024) / 1e6 };
+  }
+
+  /** Interrupts it as Ctrl-C does and waits for its end. */
+  async stop() {
+    if (this.running) this.#child.kill('SIGINT');
+    const late = sleep(STOP_TIMEOUT_MS, undefined, { ref: false }).then(() => this.#child.kill('SIGKILL'));
+    await Promise.race([this.#ended, late]);
+    return this.#ended;
+  }
+
+  /** @returns {number[]} */
+  #tree() {
+    /** @type {number[]} */
+    const pids = this.#child.pid === undefined ? [] : [this.#child.pid];
+    for (const pid of pids) {
+      const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim();
+      if (children !== '') pids.push(...children.split(' ').map(Number));
+    }
+    return pids;
+  }
+}
+
+/** @type {(numbers: readonly number[]) => number} */
+export function sum(numbers) {
+  return numbers.reduce((total, number) => total + number, 0);
+}
+
+/**
+ * Runs a program of ours to its end; its last line of output, which is JSON. `onLine` hears each line.
+ * @type {(command: readonly string[], onLine?: (line: string) => void) => Promise<any>}
+ */
+export function runJson(command, onLine = () => undefined) {
+  const [program = '', ...args] = command;
+  const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+  let text = '';
+  let errors = '';
+  child.stderr.setEncoding('utf8').on('data', (/** @type {string} */ chunk) => (errors += chunk));
+  child.stdout.setEncoding('utf8').on('data', (/** @type {string} */ chunk) => {
+    text += chunk;
+    chunk.split('\n').slice(0, -1).forEach(onLine);
+  });
+  return new Promise((resolve, reject) => {
+    child.once('error', reject);
+    child.once('close', (code) => {
+      if (code === 0) resolve(JSON.parse(text.trim().split('\n').at(-1) ?? ''));
+      else reject(new Error(`${program} ended with exit code ${code}: ${errors.trim()}`));
+    });
+  });
+}

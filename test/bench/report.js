@@ -1,0 +1,250 @@
+// @ts-check
+/* eslint-disable @typescript-eslint/explicit-module-boundary-types -- they stand in JSDoc, which the rule does not read */
+// Prints the benchmark's result: tables of medians, what became of the targets, the change since another result.
+
+/** @typedef {import('./summary.js').Section} Section */
+/**
+ * @typedef {object} Result what is written as JSON
+ * @property {1} version of this form
+ * @property {string} date
+ * @property {ReturnType<typeof import('./machine.js').machineFacts>} machine
+ * @property {{ runs: number, seconds: number }} settings
+ * @property {string[]} notes what was not measured, or must be known to read the numbers
+ * @property {Record<string, string>} tracers what each one is
+ * @property {Section} load
+ * @property {Section} capacity
+ * @property {Section} start
+ */
+
+const NONE = '-';
+
+/** @type {(digits: number, unit?: string) => (value: number) => string} */
+const fixed =
+  (digits, unit = '') =>
+  (value) =>
+    `${value.toFixed(digits)}${unit}`;
+/** @type {(value: number) => string} */
+const whole = (value) => Math.round(value).toLocaleString('en-US');
+/** @type {(value: number) => string} */
+const percent = (value) => `${(value * 100).toFixed(2)} %`;
+
+/** @typedef {{ title: string, metric: string, format: (value: number) => string }} TableColumn */
+
+/** @type {readonly TableColumn[]} */
+const LOAD_COLUMNS = [
+  { title: 'exec/s', metric: 'execsPerSecond', format: whole },
+  { title: 'kept', metric: 'keptOfUntraced', format: fixed(2) },
+  { title: '× execsnoop', metric: 'speedToExecsnoop', format: fixed(2) },
+  { title: 'delivered', metric: 'deliveredShare', format: percent },
+  { title: 'missing', metric: 'missing', format: whole },
+  { title: 'said lost', metric: 'lostReported', format: whole },
+  { title: 'CPU µs/event', metric: 'cpuUsPerEvent', format: fixed(1) },
+  { title: '× floor', metric: 'cpuToFloor', format: fixed(1) },
+  { title: '× execsnoop', metric: 'cpuToExecsnoop', format: fixed(2) },
+  { title: 'RSS MB', metric: 'rssSteadyMb', format: fixed(0) },
+  { title: 'peak MB', metric: 'rssPeakMb', format: fixed(0) },
+];
+
+/** @type {readonly TableColumn[]} */
+const CAPACITY_COLUMNS = [
+  { title: 'events/s', metric: 'eventsPerSecond', format: whole },
+  { title: 'events/CPU s', metric: 'eventsPerCpuSecond', format: whole },
+  { title: 'lost', metric: 'lost', format: whole },
+  { title: 'unaccounted', metric: 'missing', format: whole },
+  {
+    title: 'feeder-bound',
+    metric: 'feederBound',
+    format: (value) => (value > 0 ? 'yes: ig can more' : 'no'),
+  },
+];
+
+/** @type {readonly TableColumn[]} */
+const START_COLUMNS = [
+  { title: 'ms', metric: 'ms', format: fixed(0) },
+  { title: '× node', metric: 'toNode', format: fixed(1) },
+];
+
+/** @typedef {{ what: string, value: (result: Result) => number | undefined, limit: number, atLeast: boolean, format: (value: number) => string }} Target */
+
+/** @type {(section: 'load' | 'capacity' | 'start', name: string, metric: string) => Target['value']} */
+const median = (section, name, metric) => (result) => result[section][name]?.[metric]?.median;
+
+export const IG_START = 'ig run trace_exec --host, to attached';
+
+/** @type {readonly Target[]} */
+const TARGETS = [
+  {
+    what: 'events delivered, JSON',
+    value: median('load', 'ig json', 'deliveredShare'),
+    limit: 1,
+    atLeast: true,
+    format: percent,
+  },
+  {
+    what: 'events delivered, columns',
+    value: median('load', 'ig columns', 'deliveredShare'),
+    limit: 1,
+    atLeast: true,
+    format: percent,
+  },
+  {
+    what: 'workload’s speed kept',
+    value: median('load', 'ig json', 'keptOfUntraced'),
+    limit: 0.9,
+    atLeast: true,
+    format: fixed(2),
+  },
+  {
+    what: 'workload’s speed ÷ under execsnoop',
+    value: median('load', 'ig json', 'speedToExecsnoop'),
+    limit: 1.5,
+    atLeast: true,
+    format: fixed(2),
+  },
+  {
+    what: 'CPU per event, JSON',
+    value: median('load', 'ig json', 'cpuUsPerEvent'),
+    limit: 5,
+    atLeast: false,
+    format: fixed(1, ' µs'),
+  },
+  {
+    what: 'CPU per event ÷ C floor',
+    value: median('load', 'ig json', 'cpuToFloor'),
+    limit: 3,
+    atLeast: false,
+    format: fixed(1),
+  },
+  {
+    what: 'CPU per event ÷ execsnoop',
+    value: median('load', 'ig json', 'cpuToExecsnoop'),
+    limit: 0.25,
+    atLeast: false,
+    format: fixed(2),
+  },
+  {
+    what: 'CPU per event ÷ without Wasm',
+    value: median('load', 'ig json', 'cpuToNoWasm'),
+    limit: 1.1,
+    atLeast: false,
+    format: fixed(2),
+  },
+  {
+    what: 'RSS',
+    value: median('load', 'ig json', 'rssSteadyMb'),
+    limit: 120,
+    atLeast: false,
+    format: fixed(0, ' MB'),
+  },
+  {
+    what: 'capacity of a core: Wasm, filter, none',
+    value: median('capacity', 'Wasm, filter, -o none', 'eventsPerCpuSecond'),
+    limit: 1e6,
+    atLeast: true,
+    format: whole,
+  },
+  {
+    what: 'capacity of a core: Wasm, JSON',
+    value: median('capacity', 'Wasm, -o json', 'eventsPerCpuSecond'),
+    limit: 4e5,
+    atLeast: true,
+    format: whole,
+  },
+  {
+    what: 'start to attached',
+    value: median('start', IG_START, 'ms'),
+    limit: 300,
+    atLeast: false,
+    format: fixed(0, ' ms'),
+  },
+  {
+    what: 'ig --help',
+    value: median('start', 'ig --help', 'ms'),
+    limit: 100,
+    atLeast: false,
+    format: fixed(0, ' ms'),
+  },
+];
+
+/** @type {(result: Result) => string} */
+export function report(result) {
+  const { machine, settings } = result;
+  return [
+    `Linux ${machine.kernel}, ${machine.cpus} × ${machine.cpu}, ${machine.memoryGb} GB, node ${machine.node}, commit ${machine.commit}, load before ${machine.loadBefore.join(' ')}`,
+    `Medians of ${settings.runs} interleaved runs of ${settings.seconds} s; ratios are taken within a run.`,
+    ...Object.entries(result.tracers).map(([name, what]) => `  ${name}: ${what}`),
+    '',
+    table('Exec load', result.load, LOAD_COLUMNS),
+    table('Pipeline, synthetic events of 256 bytes', result.capacity, CAPACITY_COLUMNS),
+    table('Start', result.start, START_COLUMNS),
+    targets(result),
+    ...result.notes.map((note) => `Note: ${note}.`),
+    '',
+  ].join('\n');
+}
+
+/** @type {(title: string, section: Section, columns: readonly TableColumn[]) => string} */
+function table(title, section, columns) {
+  const rows = Object.entries(section).map(([name, metrics]) => [
+    name,
+    ...columns.map(({ metric, format }) => {
+      const series = metrics[metric];
+      return series === undefined ? NONE : format(series.median);
+    }),
+  ]);
+  return align([[title, ...columns.map((column) => column.title)], ...rows]);
+}
+
+/** @type {(result: Result) => string} */
+function targets(result) {
+  const rows = TARGETS.map(({ what, value, limit, atLeast, format }) => {
+    const measured = value(result);
+    const verdict =
+      measured === undefined ? NONE : (atLeast ? measured >= limit : measured <= limit) ? 'met' : 'missed';
+    return [
+      what,
+      `${atLeast ? '≥' : '≤'} ${format(limit)}`,
+      measured === undefined ? NONE : format(measured),
+      verdict,
+    ];
+  });
+  return align([['Target', 'wanted', 'measured', ''], ...rows]);
+}
+
+/**
+ * Every median of `now` beside that of `before`.
+ * @type {(before: Result, now: Result) => string}
+ */
+export function comparison(before, now) {
+  const rows = [['Compared', before.machine.commit, now.machine.commit, 'new ÷ old']];
+  for (const section of /** @type {const} */ (['load', 'capacity', 'start'])) {
+    for (const [name, metrics] of Object.entries(now[section])) {
+      for (const [metric, { median: value }] of Object.entries(metrics)) {
+        const old = before[section]?.[name]?.[metric]?.median;
+        if (old === undefined) continue;
+        rows.push([
+          `${name}: ${metric}`,
+          short(old),
+          short(value),
+          old === 0 ? NONE : (value / old).toFixed(2),
+        ]);
+      }
+    }
+  }
+  return align(rows);
+}
+
+/** @type {(value: number) => string} */
+function short(value) {
+  return Math.abs(value) >= 100 ? whole(value) : value.toPrecision(3);
+}
+
+/** Rows under a header; the first column to the left. @type {(rows: readonly (readonly string[])[]) => string} */
+function align(rows) {
+  const widths = rows[0]?.map((_, i) => Math.max(...rows.map((row) => row[i]?.length ?? 0))) ?? [];
+  const lines = rows.map((row) =>
+    row.map((cell, i) => (i === 0 ? cell.padEnd(widths[i] ?? 0) : cell.padStart(widths[i] ?? 0))).join('  '),
+  );
+  const rule = '─'.repeat(widths.reduce((total, width) => total + width + 2, -2));
+  return [lines[0], rule, ...lines.slice(1), ''].join('\n');
+}

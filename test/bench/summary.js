@@ -1,0 +1,75 @@
+// @ts-check
+/* eslint-disable @typescript-eslint/explicit-module-boundary-types -- they stand in JSDoc, which the rule does not read */
+// From single measurements to medians and ratios. A ratio is taken within one run, then its median over the runs.
+
+/** @typedef {{ median: number, values: number[] }} Series */
+/** @typedef {Record<string, Record<string, Series>>} Section for each subject its metrics by name */
+/** @typedef {import('./load.js').LoadResult} LoadResult */
+/** @typedef {Record<string, LoadResult | undefined>} LoadRun by tracer; undefined where it failed */
+
+export const UNTRACED = 'untraced';
+
+/** @type {(values: readonly (number | undefined)[]) => Series | undefined} */
+export function series(values) {
+  const present = values.filter((value) => value !== undefined && Number.isFinite(value));
+  if (present.length === 0) return undefined;
+  const sorted = [...present].sort((a, b) => (a ?? 0) - (b ?? 0));
+  const middle = sorted.length >> 1;
+  const [low, high] = [sorted[sorted.length % 2 === 0 ? middle - 1 : middle], sorted[middle]];
+  return { median: ((low ?? 0) + (high ?? 0)) / 2, values: /** @type {number[]} */ (present) };
+}
+
+/** @type {Record<string, (run: LoadRun, own: LoadResult) => number | undefined>} */
+const LOAD_METRICS = {
+  execsPerSecond: (_, own) => own.execsPerSecond,
+  keptOfUntraced: (run, own) => ratio(own.execsPerSecond, run[UNTRACED]?.execsPerSecond),
+  speedToExecsnoop: (run, own) => ratio(own.execsPerSecond, run['execsnoop']?.execsPerSecond),
+  deliveredShare: (_, own) => ratio(own.delivered, own.executed),
+  missing: (_, own) => (own.delivered === undefined ? undefined : own.executed - own.delivered),
+  lostReported: (_, own) => own.lostReported,
+  cpuUsPerEvent: (_, own) => own.cpuUsPerEvent,
+  cpuToFloor: (run, own) => ratio(own.cpuUsPerEvent, run['C floor']?.cpuUsPerEvent),
+  cpuToExecsnoop: (run, own) => ratio(own.cpuUsPerEvent, run['execsnoop']?.cpuUsPerEvent),
+  cpuToNoWasm: (run, own) => ratio(own.cpuUsPerEvent, run['ig json, no Wasm']?.cpuUsPerEvent),
+  rssSteadyMb: (_, own) => own.memory?.steadyMb,
+  rssPeakMb: (_, own) => own.memory?.peakMb,
+};
+
+/** @type {(a: number | undefined, b: number | undefined) => number | undefined} */
+function ratio(a, b) {
+  return a === undefined || b === undefined ? undefined : a / b;
+}
+
+/** @type {(runs: readonly LoadRun[], names: readonly string[]) => Section} */
+export function summarizeLoad(runs, names) {
+  return sectionOf(names, Object.keys(LOAD_METRICS), (name, metric) =>
+    runs.map((run) => {
+      const own = run[name];
+      return own === undefined ? undefined : LOAD_METRICS[metric]?.(run, own);
+    }),
+  );
+}
+
+/**
+ * The section of plain numbers: `runs` has for each subject an object of metrics.
+ * @type {(runs: readonly Record<string, Record<string, number> | undefined>[], names: readonly string[], metrics: readonly string[]) => Section}
+ */
+export function summarize(runs, names, metrics) {
+  return sectionOf(names, metrics, (name, metric) => runs.map((run) => run[name]?.[metric]));
+}
+
+/** @type {(names: readonly string[], metrics: readonly string[], valuesOf: (name: string, metric: string) => (number | undefined)[]) => Section} */
+function sectionOf(names, metrics, valuesOf) {
+  /** @type {Section} */
+  const section = {};
+  for (const name of names) {
+    /** @type {Record<string, Series>} */
+    const own = {};
+    for (const metric of metrics) {
+      const found = series(valuesOf(name, metric));
+      if (found !== undefined) own[metric] = found;
+    }
+    section[name] = own;
+  }
+  return section;
+}
