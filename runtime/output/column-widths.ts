@@ -8,6 +8,20 @@ import type { ColumnSpec } from './column-spec.js';
  * fit, they stay, and lines are longer than the terminal is wide.
  */
 export function fitWidths(specs: readonly ColumnSpec[], total: number): number[] {
+  const readable = specs.map(withReadableTitle);
+  const least = sum(readable.keys(), (i) => readable[i]!.minWidth) + specs.length - 1;
+  return fit(least <= total ? readable : specs, total);
+}
+
+/** Titles up to this length stay whole while there is room. */
+const SHORT_TITLE = 8;
+
+function withReadableTitle(spec: ColumnSpec): ColumnSpec {
+  const title = Math.min(spec.title.length, SHORT_TITLE, spec.maxWidth);
+  return { ...spec, minWidth: Math.max(spec.minWidth, title) };
+}
+
+function fit(specs: readonly ColumnSpec[], total: number): number[] {
   const widths = specs.map((spec) => spec.width);
   let left = total - (specs.length - 1);
   const open = new Set<number>();

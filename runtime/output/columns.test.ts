@@ -98,6 +98,16 @@ describe('columns on a terminal', () => {
     expect(lengths(120)).toEqual([54, 5, 4, 54]);
   });
 
+  it('keeps short titles whole while there is room, and cuts them too when there is none', () => {
+    const fields: TestField[] = [
+      { name: 'args', kind: 'string', annotations: { 'columns.width': '60' } },
+      { name: 'error', kind: 'string', annotations: { 'columns.width': '5' } },
+      { name: 'group', kind: 'string', annotations: { 'columns.width': '5' } },
+    ];
+    expect(table(fields, [], 40)[0]).toBe('ARGS'.padEnd(28) + ' ERROR GROUP');
+    expect(table(fields, [], 12)[0]!.length).toBeLessThanOrEqual(12);
+  });
+
   it('computes the widths again when the terminal changes', () => {
     const source = testSource(three);
     const output = columnsOutput(selectColumns(source), 80);
