@@ -118,7 +118,7 @@ export class Tracing {
   }
 
   private read(name: string): string {
-    return readFileSync(join(this.directory, name), 'utf8');
+    return readFileIfThere(join(this.directory, name));
   }
 
   /** Stops it and returns all it printed. Throws when it does not end. */
