@@ -133,25 +133,35 @@ describe('applyPatch', () => {
     );
   });
 
-  it('survives random patches', () => {
+  it('never sets a column that leads outside the patch, whatever the patch', () => {
     let seed = 42;
-    const random = (below: number): number => (seed = (seed * 1103515245 + 12345) & 0x7fffffff) % below;
+    const random = (below: number): number => {
+      seed = (Math.imul(seed, 1103515245) + 12345) & 0x7fffffff;
+      return (seed >> 8) % below;
+    };
     const span = new Span();
-    for (let run = 0; run < 20_000; run++) {
+    let outside = 0;
+    let applied = 0;
+    for (let run = 0; run < 5000; run++) {
       const { bytes } = good();
       for (let i = 0; i < 3; i++) bytes[random(SIZE)] = random(256);
       const target = batch();
       try {
         applyPatch(bytes, target, COLUMNS);
       } catch (error) {
-        expect(error).toBeInstanceOf(PatchError);
-        continue;
+        if (error instanceof PatchError) continue;
+        throw error;
       }
+      applied++;
       for (const column of target.columns) {
         for (let row = 0; row < 3; row++) {
-          if (column?.locate(row, span) === true) expect(span.end).toBeLessThanOrEqual(column.bytes.length);
+          if (column?.locate(row, span) === true && (span.end > span.bytes.length || span.end < span.start))
+            outside++;
         }
       }
     }
+    expect(outside).toBe(0);
+    expect(applied).toBeGreaterThan(100);
+    expect(applied).toBeLessThan(4900);
   });
 });
