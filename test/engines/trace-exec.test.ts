@@ -1,6 +1,7 @@
 // `ig trace exec` and `ig run trace_exec`, as built, beside a real docker daemon.
 
 import { execFileSync, spawnSync } from 'node:child_process';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { canRunDockerd, startDockerd, type Dockerd } from './dockerd.js';
 import { Ig, runIg, type Ended } from './ig-process.js';
@@ -235,24 +236,27 @@ describe.skipIf(!canRunDockerd())('trace exec', { timeout: 90_000 }, () => {
   it('takes a service with mounts of its own for the host', async () => {
     const without = await tracing('run', 'trace_exec', '-o', 'json');
     const withHost = await tracing('run', 'trace_exec', '--host', '-o', 'json');
-    execFileSync('unshare', [
-      '-m',
-      'sh',
-      '-c',
-      '/bin/echo in-own-mounts; /bin/echo again; sleep 1.5; /bin/echo last',
-    ]);
-    runContainer('container', 'busybox', 'echo', 'end');
-    await without.until(() => without.stdout.includes('echo end'));
-    await withHost.until(() => withHost.stdout.includes('echo end'));
+    const marks = ['in-own-mounts', 'again', 'last'].map((mark) => `/bin/echo ${mark}`);
+    const [first, second, last] = marks;
+    execFileSync('unshare', ['-m', 'sh', '-c', `${first}; ${second}; sleep 1.5; ${last}`]);
+    await withHost.until(() => withHost.stdout.includes(last!));
     await Promise.all([without.stop(), withHost.stop()]);
-    for (const marker of ['in-own-mounts', 'again', 'last']) {
-      expect(without.stdout).not.toContain(`/bin/echo ${marker}`);
-    }
-    for (const args of ['/bin/echo in-own-mounts', '/bin/echo again', '/bin/echo last']) {
-      const event = withHost.events().find((candidate) => candidate.args === args);
-      expect(event, args).toBeDefined();
+    for (const mark of marks) {
+      expect(without.stdout).not.toContain(mark);
+      const event = withHost.events().find(({ args }) => args === mark);
+      expect(event, mark).toBeDefined();
       expect(event?.runtime?.['containerName'] ?? '').toBe('');
     }
+  });
+
+  it('shows a container in whose mount namespace number a service was before', async () => {
+    const ig = await tracing('run', 'trace_exec', '-o', 'json', '-v');
+    // The kernel gives the lowest free number to the next namespace.
+    execFileSync('unshare', ['-m', 'sh', '-c', '/bin/true; sleep 0.2']);
+    await sleep(200);
+    runContainer('next', 'busybox', 'true', 'next');
+    const { stderr } = await ig.stop();
+    expect(nameOf(ig, 'true next'), stderr).toBe('next');
   });
 
   it('cannot select containers by name without docker, and says so', async () => {
