@@ -32,7 +32,10 @@ const STOP_BUDGET_MS = 900;
 
 /** A worker that loads its code while the main thread has other things to do; give it to `Pipeline.start`. */
 export function warmWorker(): Worker {
-  const worker = new Worker(new URL('worker.js', import.meta.url));
+  const worker = new Worker(new URL('worker.js', import.meta.url), {
+    // What a guest returns becomes JavaScript objects; its memory cap does not bound those.
+    resourceLimits: { maxOldGenerationSizeMb: 256 },
+  });
   worker.unref();
   return worker;
 }

@@ -104,7 +104,7 @@ function build(): { chains: Chain[]; guest: GuestRunner | undefined } {
     },
   };
   const chains = sources.map((source, index) => new Chain(source, index, config, shared));
-  module?.select(new Set(chains.flatMap((chain) => [...chain.usedFields()])));
+  module?.select(chains.map((chain) => chain.usedFields()));
   return { chains, guest };
 }
 

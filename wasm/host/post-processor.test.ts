@@ -119,7 +119,7 @@ describe('a post-processor', () => {
   it('loses the batch of a failure, and goes on with a new instance', () => {
     const source = new DataSource('any', 'single', 8);
     const processor = new PostProcessor(harmful, [], [source]);
-    processor.select(new Set(source.fields));
+    processor.select([new Set(source.fields)]);
     const batchOfSize = (count: number): Batch =>
       batchOf(Array.from({ length: count }, () => Buffer.alloc(8)));
     for (const [count, error] of [

@@ -73,16 +73,17 @@ export class PostProcessor {
     this.columns = addColumns(this.declared, sources);
   }
 
-  /** Tells the module which of its fields anything reads, so that it can spare the others. */
-  select(fields: ReadonlySet<Field>): void {
+  /**
+   * Tells the module which of its fields anything reads, so that it can spare the others. `fields`: for each data
+   * source what is read, with the fields that derived ones are computed from.
+   */
+  select(fields: readonly ReadonlySet<Field>[]): void {
+    const columns = fields.map(
+      (set) =>
+        new Set([...set].flatMap(({ location }) => (location.in === 'column' ? [location.column] : []))),
+    );
     this.used = this.declared.map((_, i) =>
-      this.sources.some((source, s) => {
-        const column = this.columns[s]![i]?.column;
-        if (column === undefined) return false;
-        return source.fields.some(
-          (field) => field.location.in === 'column' && field.location.column === column && fields.has(field),
-        );
-      }),
+      this.columns.some((source, s) => source[i] !== undefined && columns[s]!.has(source[i].column)),
     );
     this.withGuest((guest) => guest.select(this.used!));
   }

@@ -240,7 +240,7 @@ describe('the module', () => {
   it('computes only what is read', () => {
     const source = execSource();
     const processor = new PostProcessor(prepared, [], [source]);
-    processor.select(new Set([source.field('error')!]));
+    processor.select([new Set([source.field('error')!])]);
     const batch = batchOf([execRecord({ argv: ['a'], errorRaw: 2 })]);
     processor.process(0, batch);
     const located = ['args', 'command', 'error', 'ret'].map((name) =>
