@@ -256,6 +256,13 @@ export class Terminal {
     return this.lines().find((line) => pattern.test(line))!;
   }
 
+  /** Repeats `attempt` until it succeeds. */
+  async eventually(attempt: () => Promise<boolean>): Promise<void> {
+    const deadline = Date.now() + START_LIMIT_MS;
+    while (!(await attempt()))
+      if (Date.now() > deadline) throw new Error(`in vain; the terminal: ${this.raw()}`);
+  }
+
   /** As if the user made the window larger or smaller. */
   resize(columns: number): void {
     const pid = readFileSync(`/proc/${this.child.pid!}/task/${this.child.pid!}/children`, 'utf8').trim();
