@@ -24,11 +24,14 @@ export interface RunFlags {
 const list = (value: string, before: readonly string[] = []): string[] => [...before, value];
 const commaList = (value: string): string[] => value.split(',').filter((item) => item !== '');
 
-function number(low: number): (text: string) => number {
+/** What a timer can wait (2^31 - 1 ms), in whole seconds. */
+const LONGEST_TIMEOUT_S = 2_147_483;
+
+function number(low: number, high: number): (text: string) => number {
   return (text) => {
     const value = Number(text);
-    if (text.trim() === '' || !Number.isFinite(value) || value < low) {
-      throw new InvalidArgumentError(`It takes a number from ${low} on.`);
+    if (text.trim() === '' || !(value >= low && value <= high)) {
+      throw new InvalidArgumentError(`It takes a number from ${low} to ${high}.`);
     }
     return value;
   };
@@ -43,7 +46,9 @@ export function runOptions(): Option[] {
       'only these containers: a comma list; "!" before a name excludes it',
     ),
     new Option('--runtime-containername <names>', 'the same').hideHelp(),
-    new Option('-t, --timeout <seconds>', 'stop by itself; 0 = at Ctrl-C').default(0).argParser(number(0)),
+    new Option('-t, --timeout <seconds>', 'stop by itself; 0 = at Ctrl-C')
+      .default(0)
+      .argParser(number(0, LONGEST_TIMEOUT_S)),
     new Option('--fields <names>', 'columns to show: a comma list, or changes to the default: +field,-field'),
     new Option('-o, --output <mode>', 'columns, json, jsonpretty, yaml or none').default('columns'),
     new Option(
@@ -51,7 +56,9 @@ export function runOptions(): Option[] {
       'only events that match: field==value, also != >= > <= < ~ (regex) !~; "," = and',
     ).argParser(list),
     new Option('--sort <fields>', 'order of snapshots: a comma list; "-" before a field = descending'),
-    new Option('--max-entries <n>', 'longest snapshot to show; -1 = all').default(-1).argParser(number(-1)),
+    new Option('--max-entries <n>', 'longest snapshot to show; -1 = all')
+      .default(-1)
+      .argParser(number(-1, Number.MAX_SAFE_INTEGER)),
     new Option('--docker-socketpath <path>', 'docker socket (default /run/docker.sock)'),
     new Option('--authfile <path>', 'registry credentials, as docker keeps them in config.json'),
     new Option(
