@@ -85,8 +85,8 @@ export class Ig {
   }
 
   /** Waits until `condition` holds. Throws, with what it printed, when it ends before or does not come to it. */
-  async until(condition: () => boolean, what = 'what the test waits for'): Promise<void> {
-    const deadlineMs = Date.now() + WAIT_MS;
+  async until(condition: () => boolean, what = 'what the test waits for', limitMs = WAIT_MS): Promise<void> {
+    const deadlineMs = Date.now() + limitMs;
     while (!condition()) {
       const ended = this.child.exitCode !== null || this.child.signalCode !== null;
       if (ended || Date.now() > deadlineMs) {
