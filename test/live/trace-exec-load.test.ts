@@ -69,6 +69,21 @@ describe(`${EXECS} execs at full speed`, () => {
     expect(events.filter(({ args }) => !/[05]$/.test(args))).toEqual([]);
   });
 
+  it('are counted where they do not fit into the ring buffer', async () => {
+    const tracing = await Tracing.start(['-v', '--host', '-o', 'json', '--comm', COMM]);
+    process.kill(tracing.pid, 'SIGSTOP');
+    const executed = await burst();
+    process.kill(tracing.pid, 'SIGCONT');
+    const { stdout, stderr } = await tracing.stop();
+    const account = parseAccount(stderr);
+    expectComplete(account, executed);
+    expect(account.lost).toBeGreaterThan(0);
+    const events = parseEvents(stdout);
+    expect(events).toHaveLength(account.delivered);
+    // What came first is kept: nothing is overwritten.
+    expect(events.map(({ argv }) => Number(argv[1]))).toEqual(Array.from(events, (_, i) => i));
+  });
+
   it('are counted, too, when nobody reads the output', async () => {
     const fifo = join(programs.directory, 'fifo');
     execFileSync('mkfifo', [fifo]);

@@ -1,6 +1,6 @@
 /** trace_exec on a terminal: the header at once, columns that fit the window, nothing that drives the terminal. */
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { Terminal, Tracing } from './ig.js';
+import { Terminal, Tracing, until } from './ig.js';
 import { Launcher, type Programs, buildPrograms } from './programs.js';
 
 const RUN = ['run', 'trace_exec', '--host'];
@@ -34,7 +34,7 @@ const LONG = 'long argument '.repeat(40);
 
 describe('on a terminal', () => {
   it.each([60, 80, 140, 200, 300])(
-    'of %d columns no line is wider, and the header fits as well',
+    'of %d columns no line is wider, and values stand below their titles',
     async (width) => {
       const window = await open(width, '--fields', 'proc.comm,proc.pid,args,error,proc.creds.user');
       const pid = await execute('short', LONG);
@@ -127,6 +127,13 @@ describe('on a terminal', () => {
 });
 
 describe('piped', () => {
+  it('the header comes before the first event', async () => {
+    const tracing = await Tracing.start(['--host', '--comm', 'ig-terminal']);
+    await until('the header is there', () => tracing.output().endsWith('GROUP\n'));
+    const { stdout } = await tracing.stop();
+    expect(stdout).toMatch(/^RUNTIME\.CONTAINERNAME +COMM .* GROUP\n$/);
+  });
+
   it('nothing is cut', async () => {
     const tracing = await Tracing.start(['--host', '--comm', 'ig-terminal']);
     const pid = await execute('first', LONG);
