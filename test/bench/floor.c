@@ -13,100 +13,49 @@
 #include "floor.h"
 
 #define DRAIN_EVERY_US 20000
-/* As ig's writer: a write for many lines. */
 #define OUTPUT_BYTES (1 << 20)
-/* A line's worst case: every byte as \u00XX, and the numbers. */
-#define LINE_BYTES (6 * sizeof(struct exec) + 256)
 
 static volatile sig_atomic_t stopping;
-static char output[OUTPUT_BYTES];
-static size_t used;
 
 static void stop(int signal) {
     (void)signal;
     stopping = 1;
 }
 
-static void flush(void) {
-    for (size_t at = 0; at < used;) {
-        ssize_t written = write(STDOUT_FILENO, output + at, used - at);
-        if (written < 0)
-            break;
-        at += written;
-    }
-    used = 0;
-}
-
-static void put(const char *text, size_t size) {
-    memcpy(output + used, text, size);
-    used += size;
-}
-
-#define PUT(text) put(text, sizeof(text) - 1)
-
-static void put_number(unsigned long long number) {
-    char digits[20];
-    int at = sizeof(digits);
-
-    do
-        digits[--at] = '0' + number % 10;
-    while (number /= 10);
-    put(digits + at, sizeof(digits) - at);
-}
-
-static void put_string(const char *text, size_t size) {
-    static const char hex[] = "0123456789abcdef";
-
-    PUT("\"");
-    for (size_t i = 0; i < size; i++) {
+static void print_string(const char *text, size_t size) {
+    putchar_unlocked('"');
+    for (size_t i = 0; i < size && text[i]; i++) {
         unsigned char c = text[i];
         if (c < 0x20) {
-            char escape[] = {'\\', 'u', '0', '0', hex[c >> 4], hex[c & 15]};
-            put(escape, sizeof(escape));
+            printf("\\u%04x", c);
         } else {
             if (c == '"' || c == '\\')
-                PUT("\\");
-            output[used++] = c;
+                putchar_unlocked('\\');
+            putchar_unlocked(c);
         }
     }
-    PUT("\"");
-}
-
-static void put_args(const char *args, size_t size) {
-    PUT("[");
-    for (size_t at = 0; at < size;) {
-        size_t length = strnlen(args + at, size - at);
-        if (at > 0)
-            PUT(",");
-        put_string(args + at, length);
-        at += length + 1;
-    }
-    PUT("]");
+    putchar_unlocked('"');
 }
 
 static int on_record(void *context, void *data, size_t size) {
     const struct exec *exec = data;
     (void)context, (void)size;
 
-    if (used > OUTPUT_BYTES - LINE_BYTES)
-        flush();
-    PUT("{\"timestamp\":");
-    put_number(exec->boot_ns);
-    PUT(",\"pid\":");
-    put_number(exec->pid);
-    PUT(",\"ppid\":");
-    put_number(exec->parent_pid);
-    PUT(",\"uid\":");
-    put_number(exec->uid);
-    PUT(",\"comm\":");
-    put_string(exec->comm, strnlen(exec->comm, sizeof(exec->comm)));
-    PUT(",\"pcomm\":");
-    put_string(exec->parent_comm, strnlen(exec->parent_comm, sizeof(exec->parent_comm)));
-    PUT(",\"filename\":");
-    put_string(exec->filename, strnlen(exec->filename, sizeof(exec->filename)));
-    PUT(",\"args\":");
-    put_args(exec->args, exec->args_size);
-    PUT("}\n");
+    printf("{\"timestamp\":%llu,\"pid\":%u,\"ppid\":%u,\"uid\":%u,\"comm\":", exec->boot_ns, exec->pid,
+           exec->parent_pid, exec->uid);
+    print_string(exec->comm, sizeof(exec->comm));
+    fputs(",\"pcomm\":", stdout);
+    print_string(exec->parent_comm, sizeof(exec->parent_comm));
+    fputs(",\"filename\":", stdout);
+    print_string(exec->filename, sizeof(exec->filename));
+    fputs(",\"args\":[", stdout);
+    for (size_t at = 0; at < exec->args_size;) {
+        if (at > 0)
+            putchar_unlocked(',');
+        print_string(exec->args + at, exec->args_size - at);
+        at += strnlen(exec->args + at, exec->args_size - at) + 1;
+    }
+    fputs("]}\n", stdout);
     return 0;
 }
 
@@ -131,15 +80,16 @@ int main(int argc, char **argv) {
     if (!link)
         return 1;
     signal(SIGINT, stop);
+    setvbuf(stdout, NULL, _IOFBF, OUTPUT_BYTES);
     fprintf(stderr, "attached\n");
     while (!stopping) {
         usleep(DRAIN_EVERY_US);
         ring_buffer__consume(ring);
-        flush();
+        fflush(stdout);
     }
     bpf_link__destroy(link);
     ring_buffer__consume(ring);
-    flush();
+    fflush(stdout);
     fprintf(stderr, "%llu lost\n", lost_records(object));
     return 0;
 }

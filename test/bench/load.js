@@ -10,7 +10,9 @@ import { Subject, runJson } from './process.js';
 
 /** Execs at once; the load of the targets. */
 const GENERATORS = 2;
+/** Short rounds until events flow, then a long one, in which a tracer with a compiler at run time gets going. */
 const WARM_ROUND_SECONDS = 0.3;
+const WARM_UP_SECONDS = 2;
 const WARM_ROUNDS_MAX = 60;
 /** Output of a warm-up round that shows that events are flowing. */
 const FLOWING_BYTES = 2048;
@@ -34,7 +36,7 @@ function execute(name, seconds) {
 
 /** @type {(seconds: number) => Promise<LoadResult>} */
 export async function measureUntraced(seconds) {
-  await execute(BINARIES.warm, WARM_ROUND_SECONDS);
+  await execute(BINARIES.warm, WARM_UP_SECONDS);
   const { executed, seconds: elapsed } = await execute(BINARIES.measured, seconds);
   return { execsPerSecond: executed / elapsed, executed };
 }
@@ -70,19 +72,19 @@ export async function measureTraced(tracer, seconds) {
 }
 
 /**
- * Has the tracer see execs, by another name than the measured ones, until its output grows; once more after that.
+ * Has the tracer see execs, by another name than the measured ones: until its output grows, then for a while.
  * @type {(subject: Subject, name: string) => Promise<void>}
  */
 async function warmUp(subject, name) {
-  let flowing = 0;
-  for (let round = 0; flowing < 2; round++) {
+  for (let round = 0, before = 0; subject.outputBytes <= before + FLOWING_BYTES; round++) {
     if (!subject.running || round === WARM_ROUNDS_MAX)
       throw new Error(`${name} shows no events: ${subject.errors.trim().split('\n').at(-1)}`);
-    const before = subject.outputBytes;
+    before = subject.outputBytes;
     await execute(BINARIES.warm, WARM_ROUND_SECONDS);
     await sleep(SETTLE_MS);
-    if (subject.outputBytes > before + FLOWING_BYTES) flowing++;
   }
+  await execute(BINARIES.warm, WARM_UP_SECONDS);
+  await sleep(SETTLE_MS);
 }
 
 /** @type {(output: Buffer, word: string) => number} */

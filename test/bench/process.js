@@ -3,7 +3,7 @@
 // A program under measurement: started, watched through /proc, and stopped as its user would.
 
 import { spawn } from 'node:child_process';
-import { closeSync, openSync, readFileSync, statSync } from 'node:fs';
+import { closeSync, openSync, readFileSync, readdirSync, statSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 /** USER_HZ, what /proc/PID/stat counts in, on every architecture that Node runs on. */
@@ -50,13 +50,12 @@ export class Subject {
     return readFileSync(this.errorPath, 'utf8');
   }
 
-  /** User and system time so far, of all its threads and living children, in seconds. */
+  /** User and system time so far, of all threads of it and its children that still run, in seconds. */
   cpuSeconds() {
-    const ticks = this.#tree().map((pid) => {
-      const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? [];
-      return Number(fields[11]) + Number(fields[12]);
-    });
-    return sum(ticks) / TICKS_PER_SECOND;
+    const threads = this.#tree().flatMap((pid) =>
+      readdirSync(`/proc/${pid}/task`).map((thread) => `/proc/${pid}/task/${thread}`),
+    );
+    return sum(threads.map(threadCpuSeconds));
   }
 
   /** @returns {Memory} */
@@ -85,6 +84,28 @@ export class Subject {
       if (children !== '') pids.push(...children.split(' ').map(Number));
     }
     return pids;
+  }
+}
+
+/**
+ * The scheduler's own nanoseconds where the kernel shows them: a tick is too long for a tracer that hardly runs.
+ * @type {(thread: string) => number}
+ */
+function threadCpuSeconds(thread) {
+  try {
+    return Number(readFileSync(`${thread}/schedstat`, 'utf8').split(' ')[0]) / 1e9;
+  } catch {
+    return threadCpuTicks(thread) / TICKS_PER_SECOND;
+  }
+}
+
+/** @type {(thread: string) => number} */
+function threadCpuTicks(thread) {
+  try {
+    const fields = readFileSync(`${thread}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? [];
+    return Number(fields[11]) + Number(fields[12]);
+  } catch {
+    return 0; // it has just ended
   }
 }
 

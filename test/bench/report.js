@@ -185,6 +185,7 @@ export function report(result) {
 
 /** @type {(title: string, section: Section, columns: readonly TableColumn[]) => string} */
 function table(title, section, columns) {
+  if (Object.keys(section).length === 0) return '';
   const rows = Object.entries(section).map(([name, metrics]) => [
     name,
     ...columns.map(({ metric, format }) => {
@@ -197,16 +198,11 @@ function table(title, section, columns) {
 
 /** @type {(result: Result) => string} */
 function targets(result) {
-  const rows = TARGETS.map(({ what, value, limit, atLeast, format }) => {
+  const rows = TARGETS.flatMap(({ what, value, limit, atLeast, format }) => {
     const measured = value(result);
-    const verdict =
-      measured === undefined ? NONE : (atLeast ? measured >= limit : measured <= limit) ? 'met' : 'missed';
-    return [
-      what,
-      `${atLeast ? '≥' : '≤'} ${format(limit)}`,
-      measured === undefined ? NONE : format(measured),
-      verdict,
-    ];
+    if (measured === undefined) return [];
+    const met = atLeast ? measured >= limit : measured <= limit;
+    return [[what, `${atLeast ? '≥' : '≤'} ${format(limit)}`, format(measured), met ? 'met' : 'missed']];
   });
   return align([['Target', 'wanted', 'measured', ''], ...rows]);
 }
