@@ -98,14 +98,14 @@ export class Ig {
   }
 
   /** Ctrl-C. */
-  stop(): Promise<Ended> {
+  stop(limitMs = WAIT_MS): Promise<Ended> {
     this.child.kill('SIGINT');
-    return this.end();
+    return this.end(limitMs);
   }
 
   /** Waits until it ends by itself. Throws when it hangs. */
-  async end(): Promise<Ended> {
-    const ended = await Promise.race([this.ended, sleep(WAIT_MS, undefined, { ref: false })]);
+  async end(limitMs = WAIT_MS): Promise<Ended> {
+    const ended = await Promise.race([this.ended, sleep(limitMs, undefined, { ref: false })]);
     if (ended !== undefined) return ended;
     await this.kill();
     throw new Error(`ig hangs.\nstdout:\n${this.stdout}\nstderr:\n${this.stderr}`);
