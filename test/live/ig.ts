@@ -50,6 +50,7 @@ export interface ExecEvent {
   readonly pupper_layer?: boolean;
   readonly tty: number;
   readonly tty_major: number;
+  readonly tty_minor: number;
 }
 
 export interface Result {

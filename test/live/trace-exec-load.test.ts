@@ -69,6 +69,20 @@ describe(`${EXECS} execs at full speed`, () => {
     expect(events.filter(({ args }) => !/[05]$/.test(args))).toEqual([]);
   });
 
+  it('that fail are all delivered or counted', async () => {
+    const { events, stderr } = await trace(['-v', '--comm', 'burst', '--ignore-failed=false'], () =>
+      runProgram(programs.burst, [`${EXECS}`, '/nothing/here']),
+    );
+    const account = parseAccount(stderr);
+    // The first is that of the program that tries.
+    expectComplete(account, 1 + EXECS);
+    expect(events).toHaveLength(account.delivered);
+    const [first, ...attempts] = events;
+    expect(first).toMatchObject({ ret: 0, filename: programs.burst });
+    expect(attempts.filter(({ error }) => error !== 'ENOENT')).toEqual([]);
+    expectInOrder(attempts.map(({ argv }) => Number(argv[1])));
+  });
+
   it('are counted where they do not fit into the ring buffer', async () => {
     const tracing = await Tracing.start(['-v', '--host', '-o', 'json', '--comm', COMM]);
     process.kill(tracing.pid, 'SIGSTOP');

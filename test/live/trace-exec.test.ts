@@ -266,6 +266,30 @@ describe('an exec of a special kind', () => {
   });
 });
 
+describe('the terminal of a process', () => {
+  it('is that which tty(1) names', async () => {
+    const command = `tty; exec "${programs.tinyAs('ig-tty')}"`;
+    const { events, did } = await trace(['--comm', 'ig-tty'], async () => {
+      const child = spawn('script', ['-qec', command, '/dev/null'], {
+        stdio: ['pipe', 'pipe', 'inherit'],
+        env: { ...process.env, SHELL: '/bin/sh' },
+      });
+      return ended(child);
+    });
+    const index = Number(/\/dev\/pts\/(\d+)/.exec(did.stdout)![1]);
+    // Documentation/admin-guide/devices.txt: 136 are the first 256 of Unix98.
+    expect(events).toMatchObject([{ tty: index, tty_major: 136, tty_minor: index }]);
+  });
+
+  it('is none for a process without', async () => {
+    const { events, did } = await trace([], () =>
+      runProgram('setsid', ['--wait', programs.tiny], { stdio: 'ignore' }),
+    );
+    expect(did.status).toBe(0);
+    expect(events.find(({ args }) => args === programs.tiny)).toMatchObject({ tty: 0, tty_major: 0 });
+  });
+});
+
 describe('arguments', () => {
   const ESCAPE = '\x1b[31mred\x1b[0m';
   const cases: [string, (string | Buffer)[]][] = [
@@ -317,6 +341,33 @@ describe('arguments', () => {
     expect(event.argv).toHaveLength(2);
     expect(event.argv[1]!.length).toBeGreaterThan(20_000);
     expect(large.startsWith(event.argv[1]!)).toBe(true);
+  });
+
+  it.each<[string, string[], () => string]>([
+    ['succeeds', ['--paths'], () => programs.tiny],
+    ['fails', ['--ignore-failed=false'], () => '/nothing/here'],
+  ])('of every size are whole or said to be cut, when the exec %s', async (_, flags, file) => {
+    const sizes = [4094, 4095, 4096, 24_576, 28_000, 30_719, 30_720, 30_721, 32_768, 120_000];
+    const { events, did } = await trace(flags, async () => {
+      const pids: number[] = [];
+      // With the NUL byte at its end, the argument has this size.
+      for (const size of sizes) {
+        pids.push((await new Launcher(programs, 'path', file()).go(['y'.repeat(size - 1)])).pid);
+      }
+      return pids;
+    });
+    sizes.forEach((size, i) => {
+      const event = last(events, did[i]!);
+      expect('y'.repeat(size).startsWith(event.argv[0]!)).toBe(true);
+      const whole = event.argv[0]!.length === size - 1;
+      expect({ size, truncated: event.args_truncated || whole }).toEqual({ size, truncated: true });
+      if (size < 4095)
+        expect({ size, whole, truncated: event.args_truncated }).toEqual({
+          size,
+          whole: true,
+          truncated: false,
+        });
+    });
   });
 
   it('of a failed exec are cut no less openly', async () => {
