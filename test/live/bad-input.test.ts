@@ -22,6 +22,8 @@ const BUILTIN_NAME = 'ghcr.io/inspektor-gadget/gadget/trace_exec:latest';
 const INCLUDE = fileURLToPath(new URL('../../bpf/include', import.meta.url));
 const RUN = ['run', 'trace_exec', '--host', '--timeout', '5'];
 const USAGE = 2;
+/** A user without a name: events of it alone keep the rest of the machine out. */
+const UID = 61_379;
 
 let ebpf: Uint8Array;
 let metadata: string;
@@ -396,9 +398,12 @@ describe('a Wasm module', { timeout: 90_000 }, () => {
     expect((await ig.stop(40_000)).stderr).toBe('');
   });
 
-  /** Has the machine execute programs until ig says what is waited for. */
+  /** Has programs executed until ig says what is waited for. */
   async function execUntil(ig: Ig, condition: () => boolean): Promise<void> {
-    const loop = spawn('sh', ['-c', 'while :; do /bin/true; sleep 0.05; done'], { stdio: 'ignore' });
+    const loop = spawn('sh', ['-c', 'while :; do /bin/true; sleep 0.05; done'], {
+      stdio: 'ignore',
+      uid: UID,
+    });
     try {
       await ig.until(condition, 'what the test waits for', 40_000);
     } finally {
@@ -421,7 +426,7 @@ describe('a Wasm module', { timeout: 90_000 }, () => {
     ['eats memory on every event', 'eats', /^Warning: the gadget's Wasm module failed in process: .*$/m],
   ])('that %s is left out after three failures, and the losses are counted', async (_, name, warning) => {
     const path = await image({ ebpf, metadata, wasm: modules.get(name)! });
-    const ig = Ig.start(['run', path, '--host', '-o', 'json']);
+    const ig = Ig.start(['run', path, '--host', '-o', 'json', '--uid', String(UID)]);
     await ig.tracing();
     await execUntil(ig, () => ig.events().length > 3);
     const { status, stderr } = await ig.stop();
