@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { onTestFinished } from 'vitest';
 
 export const IG = fileURLToPath(new URL('../../dist/runtime/cli/ig.js', import.meta.url));
 
@@ -80,15 +81,14 @@ export class Tracing {
   private readonly directory = mkdtempSync(join(tmpdir(), 'ig-run-'));
   private readonly exited: Promise<number | null>;
 
-  /** Starts `ig run trace_exec ARGS` and waits until its programs are attached. `stdout` is a file's fd. */
+  /**
+   * Starts `ig run trace_exec ARGS` and waits until its programs are attached. `stdout` is a file's fd. It ends
+   * with the test at the latest.
+   */
   static async start(args: readonly string[], stdout?: number): Promise<Tracing> {
     const tracing = new Tracing(args, stdout);
-    try {
-      await tracing.attached(args.includes('--ignore-failed=false'));
-    } catch (error) {
-      await tracing.stop('SIGKILL');
-      throw error;
-    }
+    onTestFinished(() => tracing.discard());
+    await tracing.attached(args.includes('--ignore-failed=false'));
     return tracing;
   }
 
@@ -136,14 +136,14 @@ export class Tracing {
       sleep(STOP_LIMIT_MS, 'limit' as const, { signal: limit.signal }),
     ]);
     limit.abort();
-    if (status === 'limit') {
-      this.child.kill('SIGKILL');
-      await this.exited;
-    }
     const [stdout, stderr] = [this.read('stdout'), this.read('stderr')];
-    rmSync(this.directory, { recursive: true });
     if (status === 'limit') throw new Error(`ig did not end within ${STOP_LIMIT_MS} ms; stderr: ${stderr}`);
     return { stdout, stderr, status };
+  }
+
+  private discard(): void {
+    this.child.kill('SIGKILL');
+    rmSync(this.directory, { recursive: true });
   }
 }
 
@@ -153,13 +153,7 @@ export async function trace<T>(
   action: () => Promise<T>,
 ): Promise<Result & { events: ExecEvent[]; did: T }> {
   const tracing = await Tracing.start(['--host', '-o', 'json', ...args]);
-  let did: T;
-  try {
-    did = await action();
-  } catch (error) {
-    await tracing.stop();
-    throw error;
-  }
+  const did = await action();
   const result = await tracing.stop();
   return { ...result, events: parseEvents(result.stdout), did };
 }
@@ -222,7 +216,7 @@ export async function until(what: string, holds: () => boolean): Promise<void> {
   }
 }
 
-/** A command on a terminal of its own, made by script(1). */
+/** A command on a terminal of its own, made by script(1). It ends with the test at the latest. */
 export class Terminal {
   private readonly child: ChildProcess;
   private readonly chunks: Buffer[] = [];
@@ -237,6 +231,7 @@ export class Terminal {
     });
     this.child.stdout!.on('data', (chunk: Buffer) => this.chunks.push(chunk));
     this.exited = new Promise((resolve) => this.child.on('close', resolve));
+    onTestFinished(() => void this.child.kill());
   }
 
   /** All that came to the terminal so far, errors too, byte by byte in latin1. */
