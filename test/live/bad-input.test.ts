@@ -74,7 +74,12 @@ async function image(parts: ImageParts): Promise<string> {
 }
 
 async function imageRefusal(parts: ImageParts, ...flags: string[]): Promise<string> {
-  return refusal(['run', await image(parts), '--host', '--timeout', '5', ...flags]);
+  return refusal(['run', await image(parts), '--host', '--timeout', '5', ...flags], withoutStore());
+}
+
+/** Keeps transpiled modules and pulled images of tests out of this machine's own. */
+function withoutStore(): IgOptions {
+  return inMounts('mount -t tmpfs none /var/lib');
 }
 
 function inMounts(script: string): IgOptions {
@@ -384,7 +389,7 @@ describe('a Wasm module', { timeout: 90_000 }, () => {
 
   it('is refused when it hangs while it starts', async () => {
     const path = await image({ ebpf, metadata, wasm: modules.get('hangsAtStart')! });
-    const ig = Ig.start(['run', path, '--host']);
+    const ig = Ig.start(['run', path, '--host'], withoutStore());
     await ig.until(() => ig.stderr !== '', 'say that it hangs', 40_000);
     const { status, stderr } = await ig.end();
     expect(stderr).toMatch(/^Error: .*did not start.*\n$/);
@@ -393,7 +398,7 @@ describe('a Wasm module', { timeout: 90_000 }, () => {
 
   it('that hangs while it starts can be interrupted', async () => {
     const path = await image({ ebpf, metadata, wasm: modules.get('hangsAtStart')! });
-    const ig = Ig.start(['run', path, '--host']);
+    const ig = Ig.start(['run', path, '--host'], withoutStore());
     await sleep(2000);
     expect((await ig.stop(40_000)).stderr).toBe('');
   });
@@ -426,7 +431,8 @@ describe('a Wasm module', { timeout: 90_000 }, () => {
     ['eats memory on every event', 'eats', /^Warning: the gadget's Wasm module failed in process: .*$/m],
   ])('that %s is left out after three failures, and the losses are counted', async (_, name, warning) => {
     const path = await image({ ebpf, metadata, wasm: modules.get(name)! });
-    const ig = Ig.start(['run', path, '--host', '-o', 'json', '--uid', String(UID)]);
+    const flags = ['--host', '-o', 'json', '--uid', String(UID)];
+    const ig = Ig.start(['run', path, ...flags], withoutStore());
     await ig.tracing();
     await execUntil(ig, () => ig.events().length > 3);
     const { status, stderr } = await ig.stop();
