@@ -10,11 +10,11 @@ import { dirname, join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { ROOT, build } from './build.js';
 import { PIPELINES, measureCapacity } from './capacity.js';
-import { measureTraced, measureUntraced } from './load.js';
+import { measureLoad } from './load.js';
 import { machineFacts } from './machine.js';
 import { comparison, report } from './report.js';
 import { measureStart, starts } from './startup.js';
-import { UNTRACED, summarize, summarizeLoad } from './summary.js';
+import { summarize, summarizeLoad } from './summary.js';
 import { findTracers } from './tracers.js';
 
 const PARTS = ['load', 'capacity', 'start'];
@@ -68,23 +68,20 @@ function inTurns(run, subjects) {
 
 /** @type {(runs: number, seconds: number, tracers: readonly import('./tracers.js').Tracer[], notes: string[]) => Promise<import('./summary.js').Section>} */
 async function benchLoad(runs, seconds, tracers, notes) {
-  const measures = [
-    { name: UNTRACED, measure: () => measureUntraced(seconds) },
-    ...tracers.map((tracer) => ({ name: tracer.name, measure: () => measureTraced(tracer, seconds) })),
-  ];
   /** @type {import('./summary.js').LoadRun[]} */
   const results = [];
   for (let run = 0; run < runs; run++) {
     /** @type {import('./summary.js').LoadRun} */
     const result = {};
-    for (const { name, measure } of inTurns(run, measures)) {
-      result[name] = await attempt(notes, `run ${run + 1}, exec load, ${name}`, measure);
+    for (const tracer of inTurns(run, tracers)) {
+      const what = `run ${run + 1}, exec load, ${tracer.name}`;
+      result[tracer.name] = await attempt(notes, what, () => measureLoad(tracer, seconds));
     }
     results.push(result);
   }
   return summarizeLoad(
     results,
-    measures.map(({ name }) => name),
+    tracers.map(({ name }) => name),
   );
 }
 

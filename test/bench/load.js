@@ -12,7 +12,7 @@ import { Subject, runJson } from './process.js';
 const GENERATORS = 2;
 /** Short rounds until events flow, then a long one, in which a tracer with a compiler at run time gets going. */
 const WARM_ROUND_SECONDS = 0.3;
-const WARM_UP_SECONDS = 2;
+const WARM_UP_SECONDS = 4;
 const WARM_ROUNDS_MAX = 60;
 /** Output of a warm-up round that shows that events are flowing. */
 const FLOWING_BYTES = 2048;
@@ -22,11 +22,12 @@ const SETTLE_MS = 300;
 /**
  * @typedef {object} LoadResult
  * @property {number} execsPerSecond reached by the load
+ * @property {number} untracedPerSecond what it reached around this measurement without the tracer
  * @property {number} executed
- * @property {number} [delivered] events of these execs in the output
- * @property {number} [lostReported] what the tracer says it lost
- * @property {number} [cpuUsPerEvent] user and system time of the tracer, in µs per event delivered
- * @property {import('./process.js').Memory} [memory]
+ * @property {number} delivered events of these execs in the output
+ * @property {number} lostReported what the tracer says it lost
+ * @property {number} cpuUsPerEvent user and system time of the tracer, in µs per event delivered
+ * @property {import('./process.js').Memory} memory
  */
 
 /** @type {(name: string, seconds: number) => Promise<{ executed: number, seconds: number }>} */
@@ -34,18 +35,26 @@ function execute(name, seconds) {
   return runJson([PROGRAMS.execgen, name, String(GENERATORS), String(seconds)]);
 }
 
-/** @type {(seconds: number) => Promise<LoadResult>} */
-export async function measureUntraced(seconds) {
-  await execute(BINARIES.warm, WARM_UP_SECONDS);
-  const { executed, seconds: elapsed } = await execute(BINARIES.measured, seconds);
-  return { execsPerSecond: executed / elapsed, executed };
+/** Execs per second while nothing is traced. @type {(seconds: number) => Promise<number>} */
+async function measureUntraced(seconds) {
+  const { executed, seconds: elapsed } = await execute(BINARIES.warm, seconds);
+  return executed / elapsed;
 }
 
 /**
+ * Measures a tracer, and the untraced machine right before and after it: machines change their speed in seconds.
  * Throws when the tracer does not run.
  * @type {(tracer: import('./tracers.js').Tracer, seconds: number) => Promise<LoadResult>}
  */
-export async function measureTraced(tracer, seconds) {
+export async function measureLoad(tracer, seconds) {
+  const before = await measureUntraced(seconds / 2);
+  const traced = await measureTraced(tracer, seconds);
+  const after = await measureUntraced(seconds / 2);
+  return { ...traced, untracedPerSecond: (before + after) / 2 };
+}
+
+/** @type {(tracer: import('./tracers.js').Tracer, seconds: number) => Promise<Omit<LoadResult, 'untracedPerSecond'>>} */
+async function measureTraced(tracer, seconds) {
   const subject = new Subject(tracer.command, join(OUT, 'tracer'));
   try {
     await warmUp(subject, tracer.name);

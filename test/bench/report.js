@@ -33,8 +33,9 @@ const percent = (value) => `${(value * 100).toFixed(2)} %`;
 /** @type {readonly TableColumn[]} */
 const LOAD_COLUMNS = [
   { title: 'exec/s', metric: 'execsPerSecond', format: whole },
+  { title: 'untraced', metric: 'untracedPerSecond', format: whole },
   { title: 'kept', metric: 'keptOfUntraced', format: fixed(2) },
-  { title: '× execsnoop', metric: 'speedToExecsnoop', format: fixed(2) },
+  { title: '× execsnoop', metric: 'keptToExecsnoop', format: fixed(2) },
   { title: 'delivered', metric: 'deliveredShare', format: percent },
   { title: 'missing', metric: 'missing', format: whole },
   { title: 'said lost', metric: 'lostReported', format: whole },
@@ -96,7 +97,7 @@ const TARGETS = [
   },
   {
     what: 'workload’s speed ÷ under execsnoop',
-    value: median('load', 'ig json', 'speedToExecsnoop'),
+    value: median('load', 'ig json', 'keptToExecsnoop'),
     limit: 1.5,
     atLeast: true,
     format: fixed(2),
@@ -204,7 +205,7 @@ function targets(result) {
     const met = atLeast ? measured >= limit : measured <= limit;
     return [[what, `${atLeast ? '≥' : '≤'} ${format(limit)}`, format(measured), met ? 'met' : 'missed']];
   });
-  return align([['Target', 'wanted', 'measured', ''], ...rows]);
+  return rows.length === 0 ? '' : align([['Target', 'wanted', 'measured', ''], ...rows]);
 }
 
 /**

@@ -7,8 +7,6 @@
 /** @typedef {import('./load.js').LoadResult} LoadResult */
 /** @typedef {Record<string, LoadResult | undefined>} LoadRun by tracer; undefined where it failed */
 
-export const UNTRACED = 'untraced';
-
 /** @type {(values: readonly (number | undefined)[]) => Series | undefined} */
 export function series(values) {
   const present = values.filter((value) => value !== undefined && Number.isFinite(value));
@@ -22,18 +20,24 @@ export function series(values) {
 /** @type {Record<string, (run: LoadRun, own: LoadResult) => number | undefined>} */
 const LOAD_METRICS = {
   execsPerSecond: (_, own) => own.execsPerSecond,
-  keptOfUntraced: (run, own) => ratio(own.execsPerSecond, run[UNTRACED]?.execsPerSecond),
-  speedToExecsnoop: (run, own) => ratio(own.execsPerSecond, run['execsnoop']?.execsPerSecond),
-  deliveredShare: (_, own) => ratio(own.delivered, own.executed),
-  missing: (_, own) => (own.delivered === undefined ? undefined : own.executed - own.delivered),
+  untracedPerSecond: (_, own) => own.untracedPerSecond,
+  keptOfUntraced: (_, own) => kept(own),
+  keptToExecsnoop: (run, own) => ratio(kept(own), kept(run['execsnoop'])),
+  deliveredShare: (_, own) => own.delivered / own.executed,
+  missing: (_, own) => own.executed - own.delivered,
   lostReported: (_, own) => own.lostReported,
   cpuUsPerEvent: (_, own) => own.cpuUsPerEvent,
   cpuToFloor: (run, own) => ratio(own.cpuUsPerEvent, run['C floor']?.cpuUsPerEvent),
   cpuToExecsnoop: (run, own) => ratio(own.cpuUsPerEvent, run['execsnoop']?.cpuUsPerEvent),
   cpuToNoWasm: (run, own) => ratio(own.cpuUsPerEvent, run['ig json, no Wasm']?.cpuUsPerEvent),
-  rssSteadyMb: (_, own) => own.memory?.steadyMb,
-  rssPeakMb: (_, own) => own.memory?.peakMb,
+  rssSteadyMb: (_, own) => own.memory.steadyMb,
+  rssPeakMb: (_, own) => own.memory.peakMb,
 };
+
+/** @type {(own: LoadResult | undefined) => number | undefined} */
+function kept(own) {
+  return own && own.execsPerSecond / own.untracedPerSecond;
+}
 
 /** @type {(a: number | undefined, b: number | undefined) => number | undefined} */
 function ratio(a, b) {
