@@ -86,7 +86,7 @@ install: build
 	$(MAKE) -C bpf/addon bundle
 	rm -rf $(DESTDIR)$(PREFIX)/lib/ig
 	install -d $(DESTDIR)$(PREFIX)/lib/ig $(DESTDIR)$(PREFIX)/bin
-	cp -r dist package.json package-lock.json LICENSE $(DESTDIR)$(PREFIX)/lib/ig/
+	cp -r dist package.json package-lock.json LICENSE LICENSE-bpf $(DESTDIR)$(PREFIX)/lib/ig/
 	cd $(DESTDIR)$(PREFIX)/lib/ig && npm ci --omit=dev --omit=optional --ignore-scripts --no-fund --no-audit --loglevel=error
 	rm -rf $(DESTDIR)$(PREFIX)/lib/ig/node_modules/binaryen $(DESTDIR)$(PREFIX)/lib/ig/node_modules/oxc-minify
 	ln -sfn ../lib/ig/dist/runtime/cli/ig.js $(DESTDIR)$(PREFIX)/bin/ig

@@ -1,9 +1,10 @@
 // Builds every gadget of this folder into an OCI layout, dist/images: the built-in gadgets, shipped with the package.
 
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { parse } from 'yaml';
 import { ANNOTATION } from '../oci/descriptor.js';
 import { buildGadgetImage, sourceDate } from '../oci/gadget-image.js';
 import { Layout } from '../oci/layout.js';
@@ -14,6 +15,8 @@ import { prepareComponent } from '../wasm/host/component.js';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const OUT = join(ROOT, 'dist/images');
+/** Built here and put in place only when all are built. */
+const NEW = join(ROOT, 'build/images');
 const CLANG = process.env['CLANG'] ?? 'clang';
 /** OCI's name of an architecture → libbpf's. */
 const ARCHITECTURES = { amd64: 'x86', arm64: 'arm64' } as const;
@@ -61,29 +64,45 @@ async function build(name: string, layout: Layout, scratch: string): Promise<voi
     ...(wasm === undefined ? {} : { wasm }),
   }));
   const gadget = await Gadget.open(name, { ...platforms[0]!, metadata }, false);
+  // JSON is YAML too, and quicker to read.
+  const json = Buffer.from(JSON.stringify(parse(metadata.toString())));
   const created = sourceDate(process.env);
   const descriptor = await buildGadgetImage(layout, {
     ref: name,
-    metadata,
+    metadata: json,
     platforms,
     annotations: annotationsOf(gadget.metadata),
     ...(created === undefined ? {} : { created }),
   });
   gadget.close();
   // Transpiled here once, so that no user waits for it at the first run.
-  if (wasm !== undefined) await prepareComponent(wasm, { cacheDirs: [join(OUT, 'wasm-cache')] });
+  if (wasm !== undefined) await prepareComponent(wasm, { cacheDirs: [join(NEW, 'wasm-cache')] });
   process.stdout.write(`${name} ${descriptor.digest}\n`);
 }
 
 const names = readdirSync(join(ROOT, 'gadgets')).filter((name) =>
   existsSync(join(ROOT, 'gadgets', name, 'program.bpf.c')),
 );
-rmSync(OUT, { recursive: true, force: true });
-mkdirSync(OUT, { recursive: true });
+rmSync(NEW, { recursive: true, force: true });
+mkdirSync(NEW, { recursive: true });
 const scratch = mkdtempSync(join(ROOT, 'build/gadgets-'));
 try {
-  const layout = new Layout(OUT);
-  for (const name of names) await build(name, layout, scratch);
+  const layout = new Layout(NEW);
+  for (const name of names) {
+    try {
+      await build(name, layout, scratch);
+    } catch (error) {
+      // A compiler has said already what it found.
+      process.stderr.write(
+        `Error: gadget ${name}: ${error instanceof Error ? error.message : String(error)}\n`,
+      );
+      process.exitCode = 1;
+    }
+  }
+  if (process.exitCode !== 1) {
+    rmSync(OUT, { recursive: true, force: true });
+    renameSync(NEW, OUT);
+  }
 } finally {
   rmSync(scratch, { recursive: true });
 }

@@ -57,7 +57,8 @@ async function readCredentials(
   } catch (cause) {
     // A default file that this user may not read is as good as none.
     if (!required && ['ENOENT', 'EACCES', 'ENOTDIR'].includes(errorCode(cause) ?? '')) return undefined;
-    throw new AuthFileError(`cannot read the credentials file ${file} (${(cause as Error).message})`, {
+    const why = errorCode(cause) === 'ENOENT' ? 'there is no such file' : (cause as Error).message;
+    throw new AuthFileError(`cannot read the credentials file ${file}: ${why}`, {
       cause,
     });
   }

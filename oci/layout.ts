@@ -85,6 +85,18 @@ export class Layout implements Target {
    * @throws InvalidImageError if the directory exists but is not a layout
    */
   async list(): Promise<ImageEntry[]> {
+    try {
+      return await this.#list();
+    } catch (error) {
+      if (!(error instanceof InvalidImageError)) throw error;
+      const remedy = `if nothing in it is needed, remove ${this.root}`;
+      throw new InvalidImageError(`${error.message}: the image layout is damaged; ${remedy}`, {
+        cause: error,
+      });
+    }
+  }
+
+  async #list(): Promise<ImageEntry[]> {
     const marker = join(this.root, 'oci-layout');
     const bytes = await this.#readSmall(marker);
     if (bytes === undefined) {

@@ -6,7 +6,7 @@
 import { existsSync, statSync } from 'node:fs';
 import { copyImage } from './copy.js';
 import type { Descriptor } from './descriptor.js';
-import { InvalidImageError, NotFoundError, OciError } from './errors.js';
+import { AuthFileError, InvalidImageError, NotFoundError, OciError } from './errors.js';
 import { Layout } from './layout.js';
 import type { ImageEntry } from './layout.js';
 import { isTag, parseReference } from './reference.js';
@@ -88,11 +88,17 @@ async function pull(reference: Reference, options: ResolveOptions): Promise<Reso
  * mistyped a built-in gadget's name should not go looking for the network.
  */
 async function withBuiltinHint(error: unknown, reference: Reference, builtin?: Layout): Promise<Error> {
-  if (!(error instanceof OciError) || builtin === undefined) return error as Error;
+  if (!(error instanceof OciError) || error instanceof AuthFileError || builtin === undefined)
+    return error as Error;
   const { name, short } = reference;
   const found = await lookUp(builtin, parseReference(name));
   if (found !== undefined) error.message += `; there is a built-in gadget ${name}: ig run ${name}`;
-  else if (short) error.message += `; there is no built-in gadget ${name}`;
+  else if (short) {
+    const names = (await builtin.list()).flatMap(({ reference }) =>
+      reference === undefined ? [] : parseReference(reference).name,
+    );
+    error.message += `; there is no built-in gadget ${name}, only ${names.join(', ')}`;
+  }
   return error;
 }
 

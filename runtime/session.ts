@@ -11,6 +11,7 @@ import type { RegistryOptions } from '../oci/registry.js';
 import { type ResolvedImage, resolveImage } from '../oci/resolve.js';
 import { prepareComponent } from '../wasm/host/component.js';
 import { ContainerManager } from './containers/manager.js';
+import { hostMntns } from './containers/proc.js';
 import { Selector } from './containers/selector.js';
 import { Gadget, type LoadedGadget } from './gadget/gadget.js';
 import type { Counts } from './pipeline/control.js';
@@ -84,7 +85,7 @@ export async function describeFields(gadget: Gadget): Promise<readonly FieldDesc
     filters: [],
     maxEntries: -1,
   });
-  const nobody = { changes: [], filtering: false };
+  const nobody = { changes: [], hostMntns: 0, filtering: false };
   const quiet: PipelineListener = {
     warn: () => undefined,
     outputClosed: () => undefined,
@@ -100,7 +101,7 @@ async function pipelineConfig(
   rings: PipelineConfig['rings'],
   options: SessionOptions,
 ): Promise<PipelineConfig> {
-  const values = gadget.completeValues(options.values);
+  const values = gadget.completeValues(options.values, rings.length === 0);
   const guest =
     gadget.wasm === undefined ? undefined : await prepareComponent(gadget.wasm, { cacheDirs: cacheDirs() });
   return {
@@ -153,6 +154,7 @@ export class Session {
       const config = await pipelineConfig(gadget, loaded.rings, options);
       const containers = (): NonNullable<ReturnType<NonNullable<PipelineConfig['containers']>>> => ({
         changes: manager.table.snapshot(),
+        hostMntns: hostMntns(),
         filtering: manager.filterMap !== undefined,
       });
       pipeline = await Pipeline.start(

@@ -1,7 +1,7 @@
 /** Tracepoints (`tracepoint/CATEGORY/NAME`): a perf event of the tracepoint's id, which only tracefs knows. */
 import { closeSync, existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { InvalidTargetError, NotSupportedByKernelError } from '../errors.js';
+import { BpfError, InvalidTargetError, NotSupportedByKernelError, missingCapabilities } from '../errors.js';
 import { native } from '../native.js';
 import type { AttachKind } from './kind.js';
 
@@ -36,11 +36,25 @@ function tracepointId(target: string): number | undefined {
   const mounted = MOUNTED.find((path) => existsSync(join(path, 'events')));
   if (mounted !== undefined) return idIn(mounted, target);
   // Minimal systems mount no tracefs. One of our own, which no one else sees, needs no change to the machine.
-  const fd = native().mountDetached('tracefs');
+  const fd = mountTracefs(target);
   try {
     return idIn(`/proc/self/fd/${fd}`, target);
   } finally {
     closeSync(fd);
+  }
+}
+
+function mountTracefs(target: string): number {
+  try {
+    return native().mountDetached('tracefs');
+  } catch (cause) {
+    const missing = missingCapabilities(['CAP_SYS_ADMIN']);
+    const remedy =
+      missing.length > 0 ? `mount it there, or give this process ${missing.join()}` : 'mount it there';
+    throw new BpfError(
+      `Tracepoint ${target} cannot be looked up, as no tracefs is mounted at ${MOUNTED[0]}: ${remedy}.`,
+      { cause, hook: `tracepoint/${target}` },
+    );
   }
 }
 

@@ -2,17 +2,27 @@
 
 import { writeSync } from 'node:fs';
 
-/** A flag or argument that is not right; exit status 2. */
+/** A flag or argument that is not right. */
 export class UsageError extends Error {
   override name = 'UsageError';
 }
+
+/** Failures whose remedy is another command line: exit status 2, others 1. */
+const MISTAKES = new Set([
+  'UsageError',
+  'ParamError',
+  'OutputError',
+  'OperatorError',
+  'SelectorError',
+  'InvalidReferenceError',
+]);
 
 /** Prints the failure and ends the process. */
 export function fail(error: unknown, verbose: boolean): never {
   const message = error instanceof Error ? error.message : String(error);
   say(`Error: ${message}`);
   if (verbose) detail(error);
-  process.exit(error instanceof UsageError ? 2 : 1);
+  process.exit(error instanceof Error && MISTAKES.has(error.name) ? 2 : 1);
 }
 
 /** Prints a line to stderr. Control characters of foreign text are made visible. */

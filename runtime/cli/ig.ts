@@ -1,17 +1,22 @@
 #!/usr/bin/env node
 // The `ig` command: names its commands; each command's code is loaded only when it runs.
 
-import { Command } from 'commander';
-import { fail } from './fail.js';
+import { Command, CommanderError } from 'commander';
+import { UsageError, fail } from './fail.js';
+import { commanderMistake } from './run-flags.js';
 import { version } from './version.js';
 
 const program = new Command('ig')
   .description(
     'See what processes, containers and pods really do.\n\n' +
-      'A gadget is an OCI image with an eBPF program, and perhaps a Wasm module, that shows one thing: `ig run`\n' +
-      'takes a built-in one, or pulls it, and prints its events as columns, JSON or YAML.',
+      'A gadget is an OCI image with an eBPF program, and perhaps a Wasm module,\n' +
+      'that shows one thing. `ig run` takes a built-in one, or pulls it, and prints\n' +
+      'its events as columns, JSON or YAML.',
   )
   .helpOption('-h, --help', 'show help')
+  .version(`v${version()}`, '--version', 'print the version')
+  .exitOverride()
+  .configureOutput({ outputError: () => undefined })
   .addHelpText(
     'after',
     `
@@ -49,7 +54,7 @@ trace
 program
   .command('list-gadgets')
   .description('list the built-in gadgets and those in the local store')
-  .option('-o, --output <mode>', 'columns or json', 'columns')
+  .option('-o, --output <mode>', 'columns, json or names', 'columns')
   .addHelpText('after', '\nExample:\n  ig list-gadgets -o json')
   .action(async (options: { output: string }) => {
     const { listGadgets } = await import('./list-gadgets.js');
@@ -84,8 +89,15 @@ function wordsBehind(command: Command): string[] {
   return words;
 }
 
+for (const command of [...program.commands, ...trace.commands]) command.copyInheritedSettings(program);
+
 try {
   await program.parseAsync();
 } catch (error) {
-  fail(error, process.argv.includes('--verbose') || process.argv.includes('-v'));
+  // Help and version end this way too, with status 0.
+  if (error instanceof CommanderError && error.exitCode === 0) process.exit(0);
+  fail(
+    error instanceof CommanderError ? new UsageError(commanderMistake(error)) : error,
+    process.argv.includes('--verbose') || process.argv.includes('-v'),
+  );
 }

@@ -30,7 +30,7 @@ export async function listGadgets(mode: string): Promise<void> {
       writeSync(1, table(rows));
       break;
     default:
-      throw new UsageError(`\`ig list-gadgets\` prints columns or json, not ${mode}`);
+      throw new UsageError(`\`ig list-gadgets\` prints columns, json or names, not ${mode}`);
   }
 }
 

@@ -136,10 +136,14 @@ function parse(command: Command, words: readonly string[]): void {
     command.parse(words, { from: 'user' });
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error;
-    throw new UsageError(
-      error.message.replace(/^error: /, '').replace(/\n\(Did you mean (.*?)\?\)/, '; did you mean $1?'),
-    );
+    throw new UsageError(commanderMistake(error));
   }
+}
+
+/** What commander says of a mistake, as the rest of a sentence. */
+export function commanderMistake(error: CommanderError): string {
+  if (error.code === 'commander.help') return 'which command? Try `ig --help`';
+  return error.message.replace(/^error: /, '').replace(/\n\(Did you mean (.*?)\?\)/, '; did you mean $1?');
 }
 
 function flagsOf(command: Command): RunFlags {

@@ -4,7 +4,6 @@ import { writeSync } from 'node:fs';
 import { isatty } from 'node:tty';
 import type { Worker } from 'node:worker_threads';
 import { missingCapabilities } from '../../bpf/errors.js';
-import type { Param } from '../gadget/params.js';
 import type { OutputRequest, ViewColumn } from '../pipeline/messages.js';
 import { type OpenedGadget, Session, type SessionOptions, describeFields, openGadget } from '../session.js';
 import { warmWorker } from '../pipeline/pipeline.js';
@@ -33,8 +32,11 @@ export async function run(words: readonly string[]): Promise<void> {
     writeSync(1, runHelp());
     return;
   }
+  if (!flags.help) requireCapabilities();
   const worker = flags.help ? undefined : warmWorker();
-  const opened = await openGadget(image, { registry: registryOptions(flags) });
+  const opened = await openGadget(image, { registry: registryOptions(flags) }).catch((error: unknown) => {
+    throw withOrderHint(error, words, image);
+  });
   const reading = readFlags(words, runOptions(), opened.gadget.params);
   if (reading.flags.help) {
     writeSync(1, gadgetHelp(opened, await describeFields(opened.gadget), image));
@@ -42,17 +44,23 @@ export async function run(words: readonly string[]): Promise<void> {
   }
   const extra = reading.operands.filter((word) => word !== image);
   if (extra.length > 0) throw new UsageError(`one gadget at a time; what is ${extra.join(' ')}?`);
-  await runGadget(
-    opened,
-    reading.flags,
-    sessionOptions(reading.flags, reading.values, opened.gadget.params),
-    worker,
-  );
+  await runGadget(opened, reading.flags, sessionOptions(reading.flags, reading.values), worker);
+}
+
+/** A gadget's own flag in front of the image hides what is its value and what the image. */
+function withOrderHint(error: unknown, words: readonly string[], image: string): unknown {
+  const before = words[words.indexOf(image) - 1];
+  const flag = before?.split('=', 1)[0];
+  const known = runOptions().some(({ short, long }) => flag === short || flag === long);
+  if (!(error instanceof Error) || before === undefined || !before.startsWith('-') || known) return error;
+  error.message += `; flags of the gadget, such as ${before}, go behind the image`;
+  return error;
 }
 
 /** Runs a classic view of a gadget with the words behind its command. */
 export async function runView(view: View, words: readonly string[]): Promise<void> {
   const { flags: first } = readImage(words, runOptions());
+  if (!first.help) requireCapabilities();
   const worker = first.help ? undefined : warmWorker();
   const opened = await openGadget(view.image, { registry: registryOptions(first) });
   const { operands, flags, values } = readFlags(words, runOptions(), opened.gadget.params);
@@ -63,15 +71,17 @@ export async function runView(view: View, words: readonly string[]): Promise<voi
   if (operands.length > 0)
     throw new UsageError(`\`${view.command}\` takes flags only; what is ${operands.join(' ')}?`);
   const [mode, choice] = splitOutput(flags.output);
-  const options = sessionOptions({ ...flags, output: mode }, values, opened.gadget.params);
-  const columns = view.columns(options.values, choice);
+  const options = sessionOptions({ ...flags, output: mode }, values);
+  const columns = view.columns(opened.gadget.completeValues(values), choice);
   await runGadget(opened, flags, { ...options, output: { ...options.output, view: columns } }, worker);
 }
 
 /** `columns=comm,ret` names columns; a mode alone does not. */
 function splitOutput(output: string): [string, string | undefined] {
-  const equals = output.indexOf('=');
-  return equals < 0 ? [output, undefined] : [output.slice(0, equals), output.slice(equals + 1)];
+  if (!output.startsWith('columns=')) return [output, undefined];
+  const choice = output.slice('columns='.length);
+  if (choice === '') throw new UsageError('-o columns= names no column; give some, like columns=comm,ret');
+  return ['columns', choice];
 }
 
 function registryOptions(flags: RunFlags): { authFile?: string; insecureRegistries: readonly string[] } {
@@ -81,12 +91,7 @@ function registryOptions(flags: RunFlags): { authFile?: string; insecureRegistri
   };
 }
 
-function sessionOptions(
-  flags: RunFlags,
-  given: ReadonlyMap<string, string>,
-  params: readonly Param[],
-): SessionOptions {
-  const values = new Map(params.map((param) => [param.key, given.get(param.key) ?? param.defaultValue]));
+function sessionOptions(flags: RunFlags, given: ReadonlyMap<string, string>): SessionOptions {
   const output: OutputRequest = {
     mode: flags.output,
     fd: 1,
@@ -94,7 +99,7 @@ function sessionOptions(
     ...(isatty(1) ? { widthColumns: terminalWidth() } : {}),
   };
   return {
-    values,
+    values: given,
     host: flags.host,
     output,
     filters: flags.filter,
@@ -112,7 +117,8 @@ function terminalWidth(): number {
 function requireCapabilities(): void {
   const missing = missingCapabilities(['CAP_BPF', 'CAP_PERFMON']);
   if (missing.length === 0) return;
-  const how = process.getuid?.() === 0 ? 'give them to this process' : 'run it as root, with sudo';
+  const them = missing.length > 1 ? 'them' : 'it';
+  const how = process.getuid?.() === 0 ? `give ${them} to this process` : 'run it as root, with sudo';
   throw new Error(
     `tracing needs the ${missing.length > 1 ? 'capabilities' : 'capability'} ${missing.join(' and ')}, which this process lacks; ${how}`,
   );
@@ -124,10 +130,9 @@ async function runGadget(
   options: SessionOptions,
   worker?: Worker,
 ): Promise<void> {
-  requireCapabilities();
   if (flags.verbose) sayImage(opened);
-  const end = waitForEnd(flags.timeout);
-  const session = await Session.start(
+  const end = waitForEnd();
+  const starting = Session.start(
     opened.gadget,
     options,
     {
@@ -137,7 +142,12 @@ async function runGadget(
     },
     worker,
   );
+  // A module that hangs while it starts must not keep the user: the kernel detaches what dies with this process.
+  if ((await Promise.race([starting, end.reason])) === 'stopped') process.exit(0);
+  const session = await starting;
   if (isatty(1)) process.on('SIGWINCH', () => session.resize(terminalWidth()));
+  if (flags.timeout > 0) setTimeout(() => end.now('stopped'), flags.timeout * 1000).unref();
+  if (flags.verbose) say('Tracing.');
   const reason = await end.reason;
   const account = await session.stop();
   if (reason instanceof Error) fail(reason, flags.verbose);
@@ -146,16 +156,21 @@ async function runGadget(
 }
 
 function sayImage({ image, resolved }: OpenedGadget): void {
+  const { reference } = resolved;
+  const name =
+    resolved.from === 'builtin'
+      ? reference?.name
+      : reference && `${reference.registry}/${reference.repository}`;
   say(
-    `Image ${resolved.reference?.toString() ?? 'without a name'}@${image.digest}, from ${resolved.from} ${resolved.location}`,
+    `Image ${name === undefined ? '' : `${name}@`}${image.digest}, from ${resolved.from} ${resolved.location}`,
   );
   for (const warning of image.warnings) say(`Warning: ${warning}`);
 }
 
 type End = 'stopped' | 'closed' | Error;
 
-/** Ends at a signal, after the time-out, or when told. A second signal ends the process at once. */
-function waitForEnd(timeoutSeconds: number): { reason: Promise<End>; now: (reason: End) => void } {
+/** Ends at a signal, or when told. A second signal ends the process at once. */
+function waitForEnd(): { reason: Promise<End>; now: (reason: End) => void } {
   let resolve: (reason: End) => void = () => undefined;
   const reason = new Promise<End>((settle) => (resolve = settle));
   let signals = 0;
@@ -165,6 +180,5 @@ function waitForEnd(timeoutSeconds: number): { reason: Promise<End>; now: (reaso
       resolve('stopped');
     });
   }
-  if (timeoutSeconds > 0) setTimeout(() => resolve('stopped'), timeoutSeconds * 1000).unref();
   return { reason, now: resolve };
 }

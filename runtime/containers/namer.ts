@@ -9,7 +9,7 @@ import { bootNowNs, type ContainerTable, type TableRow } from './table.js';
 import type { Sighting } from './tracker.js';
 
 /** How long a namespace waits for an engine to name its container: half of what its events surely wait. */
-const ANSWER_MS = 500;
+const ANSWER_MS = 2000;
 /** What a gadget saw of an exec may be a little older than the sighting; what was in the namespace before, is much. */
 const BEFORE_SIGHTING_NS = 50e6;
 /** The root of the cgroup v2 tree, which holds no container. */

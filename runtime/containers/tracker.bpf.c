@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 // Reports each mount namespace when a process first execs in it, and meanwhile lets the namespace's events
 // through.
 #include <vmlinux.h>
@@ -188,4 +189,4 @@ int execveat_begins(void *ctx) {
     return see();
 }
 
-char LICENSE[] SEC("license") = "GPL";
+char LICENSE[] SEC("license") = "Dual BSD/GPL";

@@ -104,6 +104,19 @@ export class DataSource {
     return this.fields.find((field) => field.fullName.toLowerCase() === folded);
   }
 
+  /**
+   * The fields a user may mean by `name`: that of the full name, else those of that short name (annotation
+   * `columns.alias`), else those whose name ends so.
+   */
+  fieldsMeant(name: string): Field[] {
+    const exact = this.field(name);
+    if (exact !== undefined && exact.kind !== 'none') return [exact];
+    const folded = name.toLowerCase();
+    const values = this.valueFields();
+    const byAlias = values.filter((field) => field.annotations['columns.alias']?.toLowerCase() === folded);
+    return byAlias.length > 0 ? byAlias : values.filter((field) => field.name.toLowerCase() === folded);
+  }
+
   /** Fields that hold values, in output order. */
   valueFields(): Field[] {
     return this.fields.filter((field) => field.kind !== 'none').sort((a, b) => a.order - b.order);

@@ -112,6 +112,8 @@ function tailLocator(offset: number): Locator {
     const record = batch.offsets[row]!;
     const start = batch.view.getUint32(record + offset, true);
     const size = batch.view.getUint32(record + offset + 4, true);
+    // Offset 0 is the struct's own: the program did not collect this value.
+    if (start === 0) return false;
     if (record + start + size > batch.offsets[row + 1]!) return false;
     span.set(batch.bytes, batch.view, record + start, record + start + size);
     return true;

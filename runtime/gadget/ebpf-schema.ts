@@ -149,14 +149,19 @@ const TEMPLATED = new Set(
     'user_stack',
   ].map((name) => `gadget_${name}`),
 );
-/** Structs whose members go by their own short names: proc.pid shows as PID. */
-const ALIASING = new Set(['gadget_process', 'gadget_creds', 'gadget_parent']);
+/** Structs whose members go by short names: proc.pid shows as PID, proc.parent.pid as PPID. */
+const ALIAS_PREFIXES: Readonly<Record<string, string>> = {
+  gadget_process: '',
+  gadget_creds: '',
+  gadget_parent: 'p',
+};
 
 function annotationsOf(struct: Struct, member: string, typedefs: readonly string[]): Annotations {
+  const prefix = ALIAS_PREFIXES[struct.name];
   const template = typedefs.find((typedef) => TEMPLATED.has(typedef))?.slice('gadget_'.length);
   return {
     ...(template === undefined ? {} : { template }),
-    ...(ALIASING.has(struct.name) ? { 'columns.alias': member } : {}),
+    ...(prefix === undefined ? {} : { 'columns.alias': prefix + member }),
   };
 }
 

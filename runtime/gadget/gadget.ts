@@ -42,7 +42,8 @@ export class Gadget {
   readonly params: readonly Param[];
   readonly sources: readonly DataSourceSpec[];
   readonly wasm: Uint8Array | undefined;
-  private readonly object: ObjectSpec | undefined;
+  private readonly ebpf: Uint8Array;
+  private readonly object: ObjectSpec;
   private readonly schema: EbpfSchema;
 
   /**
@@ -56,14 +57,20 @@ export class Gadget {
       throw new GadgetError(`the image of gadget ${name} has no eBPF program to run`);
     const object = ObjectSpec.open(parts.ebpf, name);
     try {
-      return new Gadget(name, metadata, parts.wasm, object);
+      return new Gadget(name, metadata, { ...parts, ebpf: parts.ebpf }, object);
     } catch (error) {
       object.close();
       throw error;
     }
   }
 
-  private constructor(name: string, metadata: Metadata, wasm: Uint8Array | undefined, object: ObjectSpec) {
+  private constructor(
+    name: string,
+    metadata: Metadata,
+    { ebpf, wasm }: GadgetParts & { readonly ebpf: Uint8Array },
+    object: ObjectSpec,
+  ) {
+    this.ebpf = ebpf;
     this.name = name;
     this.metadata = metadata;
     this.wasm = wasm;
@@ -92,7 +99,7 @@ export class Gadget {
   }
 
   private makeEbpfParam(variable: ParamVariable): Param {
-    const initial = this.object!.initialValue(variable.section);
+    const initial = this.object.initialValue(variable.section);
     return ebpfParam(
       variable.name,
       variable.type,
@@ -103,7 +110,7 @@ export class Gadget {
   }
 
   private checkProgramNames(): void {
-    const programs = new Set(this.object!.programs.map((program) => program.name));
+    const programs = new Set(this.object.programs.map((program) => program.name));
     const keys = new Set(this.params.map((param) => param.key));
     for (const [name, program] of Object.entries(this.metadata.programs)) {
       if (!programs.has(name)) {
@@ -116,12 +123,16 @@ export class Gadget {
     }
   }
 
-  /** The value of every parameter: the user's, else the default. Throws ParamError. */
-  completeValues(given: ReadonlyMap<string, string>): Map<string, string> {
+  /**
+   * The value of every parameter: the user's, else the default. Throws ParamError, also for a mandatory one that is
+   * missing, unless `describeOnly`.
+   */
+  completeValues(given: ReadonlyMap<string, string>, describeOnly = false): Map<string, string> {
     const values = new Map<string, string>();
     for (const param of this.params) {
-      const value = given.get(param.key) ?? this.metadata.paramDefaults[`operator.oci.ebpf.${param.key}`];
-      if (value === undefined && param.mandatory) {
+      const value =
+        given.get(param.key) ?? this.metadata.paramDefaults[`operator.oci.${param.target.in}.${param.key}`];
+      if (value === undefined && param.mandatory && !describeOnly) {
         throw new ParamError(`the gadget ${this.name} needs --${param.key}`);
       }
       if (value !== undefined) checkValue(param, value);
@@ -137,7 +148,7 @@ export class Gadget {
 
   /** Whether the kernel side can filter by mount namespace. */
   get filtersByMntns(): boolean {
-    return this.object!.maps.some((map) => map.name === MNTNS_FILTER_MAP);
+    return this.object.maps.some((map) => map.name === MNTNS_FILTER_MAP);
   }
 
   /**
@@ -150,7 +161,31 @@ export class Gadget {
         `this kernel does not show its types in ${KERNEL_BTF_PATH}; it must be built with CONFIG_DEBUG_INFO_BTF`,
       );
     }
-    const object = this.object!;
+    const enabled = new Set(
+      this.object.programs.map(({ name }) => name).filter((name) => this.isEnabled(name, values)),
+    );
+    const notes: string[] = [];
+    for (let object = this.object; ; object = ObjectSpec.open(this.ebpf, this.name)) {
+      this.prepare(object, values, filterMap, enabled);
+      try {
+        return new LoadedGadget(object.load(), enabled, this.schema, this.metadata, notes);
+      } catch (error) {
+        // A kernel that lacks what an optional program needs runs the gadget without it.
+        const program = error instanceof NotSupportedByKernelError ? error.program : undefined;
+        if (program === undefined || !(this.metadata.programs[program]?.optional ?? false)) throw error;
+        if (!enabled.delete(program)) throw error;
+        notes.push((error as Error).message);
+      }
+    }
+  }
+
+  /** Writes parameters, shares the filter map, leaves out what is not enabled. */
+  private prepare(
+    object: ObjectSpec,
+    values: ReadonlyMap<string, string>,
+    filterMap: BpfMap | undefined,
+    enabled: ReadonlySet<string>,
+  ): void {
     for (const param of this.params) {
       const target = param.target;
       if (target.in !== 'ebpf') continue;
@@ -163,24 +198,14 @@ export class Gadget {
       const flag = this.schema.variables.get(MNTNS_FILTER_SWITCH);
       if (flag !== undefined) object.setInitialValue(flag.section, flag.offset, Uint8Array.of(1));
     }
-    const enabled = this.enablePrograms(values);
-    return new LoadedGadget(object.load(), enabled, this.schema, this.metadata);
+    for (const { name } of object.programs) if (!enabled.has(name)) object.setAutoload(name, false);
   }
 
   /** The ELF sections of the programs that `values` enable: their hooks. */
   enabledSections(values: ReadonlyMap<string, string>): string[] {
-    return this.object!.programs.filter(({ name }) => this.isEnabled(name, values)).map(
-      ({ section }) => section,
-    );
-  }
-
-  private enablePrograms(values: ReadonlyMap<string, string>): Set<string> {
-    const enabled = new Set<string>();
-    for (const { name } of this.object!.programs) {
-      if (this.isEnabled(name, values)) enabled.add(name);
-      else this.object!.setAutoload(name, false);
-    }
-    return enabled;
+    return this.object.programs
+      .filter(({ name }) => this.isEnabled(name, values))
+      .map(({ section }) => section);
   }
 
   private isEnabled(program: string, values: ReadonlyMap<string, string>): boolean {
@@ -190,7 +215,7 @@ export class Gadget {
   }
 
   close(): void {
-    this.object?.close();
+    this.object.close();
   }
 }
 
@@ -199,11 +224,20 @@ export class LoadedGadget {
   private readonly object: BpfObject;
   private readonly enabled: ReadonlySet<string>;
   private readonly metadata: Metadata;
+  private readonly notes: readonly string[];
   private readonly lossCounters: readonly { cause: string; map: BpfMap }[];
   private readonly links: Link[] = [];
   private finalLosses: Map<string, number> | undefined;
 
-  constructor(object: BpfObject, enabled: ReadonlySet<string>, schema: EbpfSchema, metadata: Metadata) {
+  /** `notes`: sentences on optional programs that could not be loaded. */
+  constructor(
+    object: BpfObject,
+    enabled: ReadonlySet<string>,
+    schema: EbpfSchema,
+    metadata: Metadata,
+    notes: readonly string[],
+  ) {
+    this.notes = notes;
     this.object = object;
     this.enabled = enabled;
     this.metadata = metadata;
@@ -225,7 +259,7 @@ export class LoadedGadget {
    * Throws BpfError; what was attached until then is detached by `close`.
    */
   attach(): string[] {
-    const notes: string[] = [];
+    const notes = [...this.notes];
     for (const program of this.object.programs) {
       if (!this.enabled.has(program.name)) continue;
       try {

@@ -1,7 +1,6 @@
 // gadget.yaml: reads it, checks it against the JSON Schema, and gives it a typed shape.
 
 import { readFileSync } from 'node:fs';
-import { parseDocument } from 'yaml';
 import type { Annotations } from '../data/field.js';
 import { GadgetError } from './errors.js';
 
@@ -63,21 +62,34 @@ export function emptyMetadata(name: string): Metadata {
  */
 export async function parseMetadata(bytes: Uint8Array, validate: boolean): Promise<Metadata> {
   const text = new TextDecoder().decode(bytes);
+  const canonical = canonicalKeys(parseJson(text) ?? (await parseYaml(text)));
+  if (validate) await validateTree(canonical);
+  return shape(canonical as Tree);
+}
+
+/** JSON is YAML that needs no YAML parser, which takes tens of milliseconds to load: images may hold it. */
+function parseJson(text: string): unknown {
+  if (!text.startsWith('{')) return undefined;
+  try {
+    return JSON.parse(text) as unknown;
+  } catch {
+    return undefined;
+  }
+}
+
+async function parseYaml(text: string): Promise<unknown> {
+  const { parseDocument } = await import('yaml');
   const document = parseDocument(text, { maxAliasCount: 100 } as object);
   const problem = document.errors[0];
   if (problem !== undefined) {
     const line = problem.linePos?.[0]?.line ?? 1;
     throw new GadgetError(`invalid gadget.yaml, line ${line}: ${firstLine(problem.message)}`);
   }
-  let tree: unknown;
   try {
-    tree = document.toJS({ maxAliasCount: 100 });
+    return document.toJS({ maxAliasCount: 100 });
   } catch (cause) {
     throw new GadgetError(`invalid gadget.yaml: ${firstLine(String(cause))}`, { cause });
   }
-  const canonical = canonicalKeys(tree);
-  if (validate) await validateTree(canonical);
-  return shape(canonical as Tree);
 }
 
 function firstLine(text: string): string {

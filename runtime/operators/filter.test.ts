@@ -128,7 +128,6 @@ describe('filter', () => {
       ['', 'cannot read filter ""; write a field, one of = == !='],
       ['pid', 'cannot read filter "pid"'],
       ['pidd==x', 'cannot filter test by pidd, which is none of its fields; did you mean pid?'],
-      ['comm==x', 'did you mean proc.comm?'],
       ['proc==x', 'cannot filter test by proc,'],
       ['pid==x', 'cannot compare pid with "x", since it is a whole number; for example pid==1000'],
       ['ratio==', 'cannot compare ratio with "", since it is a number'],

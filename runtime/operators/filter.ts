@@ -84,8 +84,11 @@ function parseCondition(source: DataSource, text: string): Condition {
 }
 
 function fieldOf(source: DataSource, name: string): Field {
-  const field = source.field(name);
-  if (field !== undefined && field.kind !== 'none') return field;
+  const [field, other] = source.fieldsMeant(name);
+  if (other !== undefined) {
+    throw new OperatorError(`${name} could be ${field!.fullName} or ${other.fullName}; give the full name`);
+  }
+  if (field !== undefined) return field;
   const names = source.valueFields().map((candidate) => candidate.fullName);
   throw new OperatorError(
     `cannot filter ${source.name} by ${name}, which is none of its fields${didYouMean(name, names)}`,

@@ -133,11 +133,16 @@ function targetName(field: Field, type: IdType): string {
   return field.annotations['uidgidresolver.target'] || field.name.replace(type.idSuffix, type.nameSuffix);
 }
 
+const NOBODY = 0xffffffff;
+
 function nameLocator(locate: Locator, file: NameFile): Locator {
   const read = numberReaderOf('uint32');
   return (batch, row, span) => {
     if (!locate(batch, row, span)) return false;
-    file.texts.put(read(span), span);
+    const id = read(span);
+    // (uid_t)-1 stands for nobody: a login user before anyone has logged in.
+    if (id === NOBODY) return false;
+    file.texts.put(id, span);
     return true;
   };
 }

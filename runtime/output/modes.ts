@@ -39,7 +39,9 @@ export function createOutput(mode: string, source: DataSource, options: OutputOp
   const create = Object.hasOwn(MODES, mode) ? MODES[mode] : undefined;
   if (create === undefined) {
     const hint = didYouMean(mode, OUTPUT_MODES);
-    throw new OutputError(`unknown output mode ${mode}${hint}; the modes are ${OUTPUT_MODES.join(', ')}`);
+    throw new OutputError(
+      `unknown output mode ${mode}${hint || `; the modes are ${OUTPUT_MODES.join(', ')}`}`,
+    );
   }
   return create(source, options);
 }

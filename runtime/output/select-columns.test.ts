@@ -42,7 +42,7 @@ describe('selectColumns', () => {
       'proc.parent of test is a group of fields; choose from proc.parent.comm',
     );
     expect(() => titles('qwertyuiop')).toThrow(
-      'data source test has no field qwertyuiop; there are timestamp,',
+      'data source test has no field qwertyuiop; the help of the gadget lists its fields (-h)',
     );
     expect(() => titles(' ')).toThrow('names no field');
   });
@@ -55,9 +55,7 @@ describe('selectColumns', () => {
 
 describe('createOutput', () => {
   it('refuses an unknown mode', () => {
-    expect(() => createOutput('jsn', source)).toThrow(
-      'unknown output mode jsn; did you mean json?; the modes are columns, json, jsonpretty, yaml, none',
-    );
+    expect(() => createOutput('jsn', source)).toThrow('unknown output mode jsn; did you mean json?');
     expect(() => createOutput('constructor', source)).toThrow('unknown output mode constructor');
   });
 

@@ -3,7 +3,7 @@
 import type { DataSource } from '../data/data-source.js';
 import type { Field } from '../data/field.js';
 import { didYouMean } from '../data/nearest.js';
-import { type ColumnSpec, aliasOf, columnOf, isHidden } from './column-spec.js';
+import { type ColumnSpec, columnOf, isHidden } from './column-spec.js';
 import { OutputError } from './errors.js';
 
 /**
@@ -53,24 +53,20 @@ function unique(fields: readonly Field[]): Field[] {
  * Throws OutputError.
  */
 export function resolveField(source: DataSource, name: string): Field {
-  const fields = source.valueFields();
-  const exact = source.field(name);
-  if (exact !== undefined && exact.kind !== 'none') return exact;
-  const folded = name.toLowerCase();
-  const byAlias = fields.filter((field) => aliasOf(field).toLowerCase() === folded);
-  const matches =
-    byAlias.length > 0 ? byAlias : fields.filter((field) => field.name.toLowerCase() === folded);
+  const matches = source.fieldsMeant(name);
   if (matches.length === 1) return matches[0]!;
   if (matches.length > 1) {
     const names = matches.map((field) => field.fullName).join(', ');
     throw new OutputError(`field ${name} of ${source.name} could be any of ${names}; give the full name`);
   }
-  const children = fields.filter((field) => field.fullName.startsWith(`${exact?.fullName ?? name}.`));
+  const fields = source.valueFields();
+  const group = `${source.field(name)?.fullName ?? name}.`;
+  const children = fields.filter((field) => field.fullName.startsWith(group));
   if (children.length > 0) {
     const names = children.map((field) => field.fullName).join(', ');
     throw new OutputError(`${name} of ${source.name} is a group of fields; choose from ${names}`);
   }
   const known = fields.map((field) => field.fullName);
-  const hint = didYouMean(name, known) || `; there are ${known.join(', ')}`;
+  const hint = didYouMean(name, known) || '; the help of the gadget lists its fields (-h)';
   throw new OutputError(`data source ${source.name} has no field ${name}${hint}`);
 }

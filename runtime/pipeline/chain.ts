@@ -17,7 +17,7 @@ import type { Output } from '../output/output.js';
 import { resolveField } from '../output/select-columns.js';
 import { ContainerNames } from './containers.js';
 import type { Control } from './control.js';
-import { HoldQueue } from './hold.js';
+import { HoldQueue, RECHECK_MS } from './hold.js';
 import type { OutputRequest, WorkerConfig } from './messages.js';
 import type { Sink } from './sink.js';
 
@@ -38,7 +38,6 @@ export class Chain {
   private readonly index: number;
   private readonly shared: Shared;
   private readonly containers: ContainerNames | undefined;
-  private readonly filtering: boolean;
   private readonly held = new HoldQueue();
   private readonly steps: readonly BatchStep[];
   private readonly filterFields: readonly Field[];
@@ -49,9 +48,8 @@ export class Chain {
     this.source = source;
     this.index = index;
     this.shared = shared;
-    this.filtering = config.containers?.filtering ?? false;
     this.containers =
-      config.containers === undefined ? undefined : ContainerNames.of(source, shared.view, this.filtering);
+      config.containers === undefined ? undefined : ContainerNames.of(source, shared.view, config.containers);
     addFormatters(source, { bootToEpochNs: config.bootToEpochNs });
     const users = addUsers(source);
     const filters = config.filters.map((rules) => filter(source, rules));
@@ -75,7 +73,7 @@ export class Chain {
   /** Lets go of the events that waited for a name and have one now, or waited too long. */
   release(nowMs: number): void {
     if (this.held.size === 0) return;
-    const batch = this.held.release((mntns) => this.containers!.knows(mntns), nowMs);
+    const batch = this.held.release((mntns, bootNs) => this.containers!.knows(mntns, bootNs), nowMs);
     if (batch !== undefined) this.run(batch, true);
   }
 
@@ -102,16 +100,17 @@ export class Chain {
   private nameContainers(batch: Batch, containers: ContainerNames, waited: boolean): number {
     let apart = 0;
     const nowMs = performance.now();
-    containers.process(batch, (row, mntns, pid) => {
-      this.shared.askContainer(mntns, pid);
-      if (!waited && this.held.add(batch, row, mntns, nowMs)) {
+    containers.process(batch, !waited, {
+      hold: (row, mntns, bootNs, pid, unknown) => {
+        if (unknown) this.shared.askContainer(mntns, pid);
+        const held = this.held.add(batch, row, mntns, bootNs, nowMs, unknown ? nowMs : nowMs + RECHECK_MS);
+        if (held) apart++;
+        return held;
+      },
+      lose: () => {
+        this.shared.control.add('lostUnnamed', 1);
         apart++;
-        return true;
-      }
-      if (!this.filtering) return false;
-      this.shared.control.add('lostUnnamed', 1);
-      apart++;
-      return true;
+      },
     });
     return apart;
   }

@@ -3,7 +3,7 @@
 import { type Batch, Column, MAX_BATCH_RECORDS } from '../data/batch.js';
 import type { DataSource } from '../data/data-source.js';
 import type { Field } from '../data/field.js';
-import { type ContainerView, RUNTIME_FIELDS, UNKNOWN } from '../containers/view.js';
+import { type ContainerView, NOT_CONTAINER, RUNTIME_FIELDS, UNKNOWN } from '../containers/view.js';
 
 /** Before all fields of the gadget, as the peer has them. */
 const FIRST_ORDER = -31;
@@ -24,9 +24,18 @@ const DESCRIPTIONS: Readonly<Record<string, string>> = {
   containerStartedAt: 'When the container was started',
 };
 
+/** What may become of records whose container is not known for sure. */
+export interface Waiting {
+  /** Takes record `row` away to wait; false when there is no room. */
+  readonly hold: (row: number, mntns: number, bootNs: number, pid: number, unknown: boolean) => boolean;
+  /** Counts a record that nobody could name in time. */
+  readonly lose: () => void;
+}
+
 export class ContainerNames {
   private readonly view: ContainerView;
   private readonly filtering: boolean;
+  private readonly hostMntns: number;
   private readonly mntnsOffset: number;
   private readonly timestampOffset: number | undefined;
   private readonly pidOffset: number | undefined;
@@ -35,14 +44,24 @@ export class ContainerNames {
   private readonly columnNumber: number;
 
   /** Undefined for a data source without a mount namespace. */
-  static of(source: DataSource, view: ContainerView, filtering: boolean): ContainerNames | undefined {
+  static of(
+    source: DataSource,
+    view: ContainerView,
+    options: { readonly filtering: boolean; readonly hostMntns: number },
+  ): ContainerNames | undefined {
     const offset = recordOffset(source, 'type:gadget_mntns_id');
-    return offset === undefined ? undefined : new ContainerNames(source, view, filtering, offset);
+    return offset === undefined ? undefined : new ContainerNames(source, view, options, offset);
   }
 
-  private constructor(source: DataSource, view: ContainerView, filtering: boolean, mntnsOffset: number) {
+  private constructor(
+    source: DataSource,
+    view: ContainerView,
+    { filtering, hostMntns }: { readonly filtering: boolean; readonly hostMntns: number },
+    mntnsOffset: number,
+  ) {
     this.view = view;
     this.filtering = filtering;
+    this.hostMntns = hostMntns;
     this.mntnsOffset = mntnsOffset;
     this.timestampOffset = recordOffset(source, 'type:gadget_timestamp');
     this.pidOffset = recordOffset(source, 'type:gadget_pid');
@@ -66,29 +85,43 @@ export class ContainerNames {
         in: 'derived',
         locate: (batch, row, span) => {
           const index = batch.columns[this.columnNumber]?.view.getInt32(row * 4, true) ?? UNKNOWN;
-          return index >= 0 && this.view.locate(index, place, span);
+          // What an engine has not said (yet) is undefined, not empty.
+          return index >= 0 && this.view.locate(index, place, span) && span.end > span.start;
         },
       },
     });
   }
 
-  /** Looks up every record. `onUnknown` says whether to drop one whose container is not known. */
-  process(batch: Batch, onUnknown: (row: number, mntns: number, pid: number) => boolean): void {
+  /**
+   * Looks up every record, and leaves those of containers that nobody asked for. With `fresh` records whose
+   * container is not known, or whose mount namespace may have changed hands, are offered to `hold`; what is then
+   * still unknown is shown without a name, or, when containers are filtered, given to `lose`.
+   */
+  process(batch: Batch, fresh: boolean, { hold, lose }: Waiting): void {
     batch.columns[this.columnNumber] = this.column;
     const { view } = batch;
     for (let row = 0; row < batch.count; row++) {
       const at = batch.offsets[row]!;
-      const low = view.getUint32(at + this.mntnsOffset, true);
-      const index = this.view.indexOf(
-        low,
-        view.getUint32(at + this.mntnsOffset + 4, true),
-        this.bootNs(batch, at),
-      );
+      const mntns = view.getUint32(at + this.mntnsOffset, true);
+      const bootNs = this.bootNs(batch, at);
+      const index = this.view.indexOf(mntns, view.getUint32(at + this.mntnsOffset + 4, true), bootNs);
       this.indexes[row] = index;
-      if (index === UNKNOWN) {
-        if (onUnknown(row, low, this.pid(batch, at))) batch.keep[row] = 0;
-      } else if (this.filtering && !this.view.isSelected(index)) batch.keep[row] = 0;
+      if (
+        fresh &&
+        this.isDoubtful(index, mntns) &&
+        hold(row, mntns, bootNs, this.pid(batch, at), index === UNKNOWN)
+      ) {
+        batch.keep[row] = 0;
+      } else if (this.filtering && !this.view.isSelected(index)) {
+        batch.keep[row] = 0;
+        if (index === UNKNOWN) lose();
+      }
     }
+  }
+
+  /** Numbers of mount namespaces are used again: what was a service's may be a container's now. The host's stays. */
+  private isDoubtful(index: number, mntns: number): boolean {
+    return index === UNKNOWN || (index === NOT_CONTAINER && mntns !== this.hostMntns);
   }
 
   private bootNs(batch: Batch, at: number): number {
@@ -101,9 +134,9 @@ export class ContainerNames {
     return this.pidOffset === undefined ? 0 : batch.view.getUint32(at + this.pidOffset, true);
   }
 
-  /** Whether the table can say by now who is in a mount namespace. */
-  knows(mntns: number): boolean {
-    return this.view.indexOf(mntns, 0) !== UNKNOWN;
+  /** Whether the table can say by now who was in a mount namespace at that time. */
+  knows(mntns: number, bootNs: number): boolean {
+    return this.view.indexOf(mntns, 0, bootNs) !== UNKNOWN;
   }
 }
 

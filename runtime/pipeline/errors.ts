@@ -1,5 +1,11 @@
 // Failures of a pipeline that end a run.
 
 export class PipelineError extends Error {
-  override name = 'PipelineError';
+  /** That of the failure in the worker, if there was one: what tells a user's mistake from others. */
+  override readonly name: string;
+
+  constructor(message: string, { name = 'PipelineError', cause }: { name?: string; cause?: unknown } = {}) {
+    super(message, { cause });
+    this.name = name;
+  }
 }

@@ -45,6 +45,7 @@ export interface WorkerConfig {
   readonly containers?: {
     /** What the table holds now; changes follow as messages. */
     readonly changes: readonly TableChange[];
+    readonly hostMntns: number;
     /** Only events of containers that are selected are shown. */
     readonly filtering: boolean;
   };

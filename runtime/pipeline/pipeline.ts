@@ -26,7 +26,7 @@ export interface PipelineListener {
 }
 
 const WATCH_EVERY_MS = 100;
-const START_BUDGET_MS = 20_000;
+const START_BUDGET_MS = 10_000;
 /** A stop flushes what is captured; a reader of the output who takes longer loses the rest, counted. */
 const STOP_BUDGET_MS = 900;
 
@@ -151,7 +151,8 @@ export class Pipeline {
           clearTimeout(timer);
           this.fields = message.fields;
           resolve();
-        } else if (message.type === 'failed') fail(new PipelineError(message.message));
+        } else if (message.type === 'failed')
+          fail(new PipelineError(message.message, { name: message.name }));
         else this.hear(message);
       });
       worker.on('error', (error) =>

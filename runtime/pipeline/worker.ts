@@ -169,8 +169,9 @@ function round(readers: readonly Reader[], nowMs: number): Nap {
   let fill = 0;
   for (const reader of readers) {
     fill = Math.max(fill, reader.ring.availableBytes() / reader.ring.sizeBytes);
-    records += drain(reader);
+    // Those that waited are older than what the ring holds.
     reader.chain.release(nowMs);
+    records += drain(reader);
   }
   return napAfter(records, fill);
 }

@@ -1,5 +1,4 @@
 // @ts-check
-/* eslint-disable @typescript-eslint/explicit-module-boundary-types -- they stand in JSDoc, which the rule does not read */
 // Makes what the benchmark runs: its C programs and the two gadget images that no user has.
 
 import { execFileSync } from 'node:child_process';

@@ -1,5 +1,4 @@
 // @ts-check
-/* eslint-disable @typescript-eslint/explicit-module-boundary-types -- they stand in JSDoc, which the rule does not read */
 // Measures how many synthetic events of 256 bytes the pipeline carries when the ring always has more.
 
 import { join } from 'node:path';

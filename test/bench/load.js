@@ -1,5 +1,4 @@
 // @ts-check
-/* eslint-disable @typescript-eslint/explicit-module-boundary-types -- they stand in JSDoc, which the rule does not read */
 // Measures a tracer while two processes do nothing but execute a tiny program.
 
 import { readFileSync, rmSync } from 'node:fs';

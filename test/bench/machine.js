@@ -1,5 +1,4 @@
 // @ts-check
-/* eslint-disable @typescript-eslint/explicit-module-boundary-types -- they stand in JSDoc, which the rule does not read */
 // What a reader must know of the machine to make anything of the numbers.
 
 import { readFileSync } from 'node:fs';

@@ -1,5 +1,4 @@
 // @ts-check
-/* eslint-disable @typescript-eslint/explicit-module-boundary-types -- they stand in JSDoc, which the rule does not read */
 // A program under measurement: started, watched through /proc, and stopped as its user would.
 
 import { spawn } from 'node:child_process';

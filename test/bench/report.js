@@ -1,5 +1,4 @@
 // @ts-check
-/* eslint-disable @typescript-eslint/explicit-module-boundary-types -- they stand in JSDoc, which the rule does not read */
 // Prints the benchmark's result: tables of medians, what became of the targets, the change since another result.
 
 /** @typedef {import('./summary.js').Section} Section */

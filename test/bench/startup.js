@@ -1,5 +1,4 @@
 // @ts-check
-/* eslint-disable @typescript-eslint/explicit-module-boundary-types -- they stand in JSDoc, which the rule does not read */
 // Measures how long programs take from being spawned to their first output, or to their end.
 
 import { spawn } from 'node:child_process';

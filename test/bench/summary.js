@@ -1,5 +1,4 @@
 // @ts-check
-/* eslint-disable @typescript-eslint/explicit-module-boundary-types -- they stand in JSDoc, which the rule does not read */
 // From single measurements to medians and ratios. A ratio is taken within one run, then its median over the runs.
 
 /** @typedef {{ median: number, values: number[] }} Series */

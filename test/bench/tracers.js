@@ -1,5 +1,4 @@
 // @ts-check
-/* eslint-disable @typescript-eslint/explicit-module-boundary-types -- they stand in JSDoc, which the rule does not read */
 // What is measured: ig in its variants, the C floor, and the peers that are installed.
 
 import { existsSync } from 'node:fs';
