@@ -19,6 +19,8 @@ export interface ColumnSpec {
   readonly ellipsis: Ellipsis;
   /** Keeps its width whatever the terminal's is. */
   readonly fixed: boolean;
+  /** Left out when the terminal is too narrow to show all columns readably. */
+  readonly expendable: boolean;
   /** Integers in hexadecimal. */
   readonly hex: boolean;
   /** Digits behind the point of floating-point numbers. */
@@ -66,6 +68,7 @@ export function columnOf(field: Field, overrides: Partial<Omit<ColumnSpec, 'fiel
     alignment: annotations['columns.alignment'] === 'right' ? 'right' : 'left',
     ellipsis: ellipsisFrom(annotations['columns.ellipsis']),
     fixed: annotations['columns.fixed'] === 'true',
+    expendable: annotations['columns.expendable'] === 'true',
     hex: annotations['columns.hex'] === 'true',
     precision: Math.min(wholeNumber(annotations['columns.precision']) ?? DEFAULT_PRECISION, 20),
     ...overrides,

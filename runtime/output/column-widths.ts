@@ -1,24 +1,50 @@
 // Fits the widths of columns to the width of a terminal.
 
+import { isText } from '../data/kind.js';
 import type { ColumnSpec } from './column-spec.js';
 
 /**
- * Widths in cells for a terminal of `total` cells, one cell kept between columns: all grow or shrink in
- * proportion, none beyond its limits, and the last column takes what is left. When the least widths do not
- * fit, they stay, and lines are longer than the terminal is wide.
+ * Widths in cells for a terminal of `total` cells, one cell kept between columns; 0 = the column is left out.
+ * Expendable columns go, the last first, until the others are readable. Then all grow or shrink in proportion, none
+ * beyond its limits while there is room for those, and the last column takes what is left.
  */
 export function fitWidths(specs: readonly ColumnSpec[], total: number): number[] {
-  const readable = specs.map(withReadableTitle);
-  const least = sum(readable.keys(), (i) => readable[i]!.minWidth) + specs.length - 1;
-  return fit(least <= total ? readable : specs, total);
+  const shown = [...specs.keys()];
+  const columns = (): ColumnSpec[] => shown.map((i) => specs[i]!);
+  while (!fits(columns().map(readable), total)) {
+    const last = shown.findLastIndex((i) => specs[i]!.expendable);
+    if (last < 0) break;
+    shown.splice(last, 1);
+  }
+  const anyWidth = (spec: ColumnSpec): ColumnSpec => ({ ...spec, minWidth: 1 });
+  const limits = [readable, withTitle, (spec: ColumnSpec) => spec, anyWidth]
+    .map((limit) => columns().map(limit))
+    .find((list) => fits(list, total));
+  const widths = fit(limits ?? columns().map(anyWidth), total);
+  return specs.map((_, i) => widths[shown.indexOf(i)] ?? 0);
+}
+
+function fits(specs: readonly ColumnSpec[], total: number): boolean {
+  return specs.reduce((cells, spec) => cells + (spec.fixed ? spec.width : spec.minWidth) + 1, -1) <= total;
 }
 
 /** Titles up to this length stay whole while there is room. */
 const SHORT_TITLE = 8;
+/** More of a text need not be seen to make something of it. */
+const READABLE_TEXT = 20;
 
-function withReadableTitle(spec: ColumnSpec): ColumnSpec {
-  const title = Math.min(spec.title.length, SHORT_TITLE, spec.maxWidth);
-  return { ...spec, minWidth: Math.max(spec.minWidth, title) };
+function withTitle(spec: ColumnSpec): ColumnSpec {
+  return atLeast(spec, Math.min(spec.title.length, SHORT_TITLE));
+}
+
+/** The column with the least width at which a person still makes something of its values. */
+function readable(spec: ColumnSpec): ColumnSpec {
+  const text = isText(spec.field.kind) ? Math.min(Math.ceil(spec.width / 2), READABLE_TEXT) : 0;
+  return atLeast(withTitle(spec), text);
+}
+
+function atLeast(spec: ColumnSpec, cells: number): ColumnSpec {
+  return { ...spec, minWidth: Math.min(Math.max(spec.minWidth, cells), spec.maxWidth) };
 }
 
 function fit(specs: readonly ColumnSpec[], total: number): number[] {

@@ -108,6 +108,26 @@ describe('columns on a terminal', () => {
     expect(table(fields, [], 12)[0]!.length).toBeLessThanOrEqual(12);
   });
 
+  it('leaves expendable columns out, the last first, until the others are readable; never what was asked for', () => {
+    const field = (name: string, annotations: Record<string, string> = {}): TestField => ({
+      name,
+      kind: 'string',
+      annotations,
+    });
+    const fields = [
+      field('comm'),
+      field('tid', { 'columns.expendable': 'true' }),
+      field('args', { 'columns.width': '40' }),
+      field('group', { 'columns.expendable': 'true' }),
+    ];
+    const titles = (width: number): string[] => table(fields, [], width)[0]!.split(/ +/);
+    expect(titles(80)).toEqual(['COMM', 'TID', 'ARGS', 'GROUP']);
+    expect(titles(40)).toEqual(['COMM', 'TID', 'ARGS']);
+    expect(titles(30)).toEqual(['COMM', 'ARGS']);
+    const asked = columnsOutput(selectColumns(testSource(fields), 'comm,tid,args,group'), 30);
+    expect(headerOf(asked).trim().split(/ +/)).toHaveLength(4);
+  });
+
   it('computes the widths again when the terminal changes', () => {
     const source = testSource(three);
     const output = columnsOutput(selectColumns(source), 80);

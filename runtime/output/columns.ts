@@ -23,7 +23,7 @@ interface Cell {
   readonly spec: ColumnSpec;
   readonly locate: Locator;
   readonly write: CellWriter;
-  readonly isLast: boolean;
+  isLast: boolean;
   /** In cells of the terminal; changes with it. */
   width: number;
   /** Whether longer values are cut to the width: only on a terminal. */
@@ -35,7 +35,7 @@ interface Cell {
  * without one (piped) nothing is ever cut, values are padded to the column's own width.
  */
 export function columnsOutput(specs: readonly ColumnSpec[], widthColumns?: number): Output {
-  const cells = specs.map((spec, i): Cell => ({
+  const all = specs.map((spec, i): Cell => ({
     spec,
     locate: locatorOf(spec.field),
     write: cellWriterOf(spec),
@@ -43,9 +43,12 @@ export function columnsOutput(specs: readonly ColumnSpec[], widthColumns?: numbe
     width: Math.max(spec.width, spec.title.length),
     cut: false,
   }));
+  let cells = all;
   const resize = (columns: number): void => {
     const widths = fitWidths(specs, columns);
-    cells.forEach((cell, i) => Object.assign(cell, { width: widths[i]!, cut: true }));
+    all.forEach((cell, i) => Object.assign(cell, { width: widths[i]!, cut: true, isLast: false }));
+    cells = all.filter((cell) => cell.width > 0);
+    cells.at(-1)!.isLast = true;
   };
   if (widthColumns !== undefined) resize(widthColumns);
   const span = new Span();

@@ -12,7 +12,9 @@ import { OutputError } from './errors.js';
  * Throws OutputError for a name that is unknown or means several fields.
  */
 export function selectColumns(source: DataSource, fields?: string): ColumnSpec[] {
-  return selectFields(source, fields).map((field) => columnOf(field));
+  // What was asked for by name is not left out for want of room.
+  const asked = fields === undefined ? {} : { expendable: false };
+  return selectFields(source, fields).map((field) => columnOf(field, asked));
 }
 
 function selectFields(source: DataSource, choice: string | undefined): Field[] {
