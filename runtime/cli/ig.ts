@@ -89,8 +89,6 @@ function wordsBehind(command: Command): string[] {
   return words;
 }
 
-for (const command of [...program.commands, ...trace.commands]) command.copyInheritedSettings(program);
-
 try {
   await program.parseAsync();
 } catch (error) {
