@@ -156,15 +156,16 @@ async function runGadget(
 }
 
 function sayImage({ image, resolved }: OpenedGadget): void {
-  const { reference } = resolved;
-  const name =
-    resolved.from === 'builtin'
-      ? reference?.name
-      : reference && `${reference.registry}/${reference.repository}`;
-  say(
-    `Image ${name === undefined ? '' : `${name}@`}${image.digest}, from ${resolved.from} ${resolved.location}`,
-  );
+  say(`Image ${nameOf(resolved)}${image.digest}, from ${resolved.from} ${resolved.location}`);
   for (const warning of image.warnings) say(`Warning: ${warning}`);
+}
+
+/** The name the image was found by, with `@`; nothing for one in a file without a name. */
+function nameOf({ from, reference }: OpenedGadget['resolved']): string {
+  if (reference === undefined) return '';
+  if (from === 'builtin') return `${reference.name}@`;
+  const tag = reference.tag === undefined ? '' : `:${reference.tag}`;
+  return `${reference.registry}/${reference.repository}${tag}@`;
 }
 
 type End = 'stopped' | 'closed' | Error;

@@ -161,7 +161,9 @@ describe('from a file', () => {
     execFileSync('cp', ['-r', join(work, 'layout'), join(work, 'image.tar'), varLib]);
     const { status, stderr } = await run(path);
     expect(stderr).toMatch(/^\d+ events delivered, 0 lost\n$/m);
-    expect(stderr).toMatch(new RegExp(`^Image .*@${digest}, from ${from} ${path.replace(':v1', '')}$`, 'm'));
+    expect(stderr).toMatch(
+      new RegExp(`^Image (.*@)?${digest}, from ${from} ${path.replace(':v1', '')}$`, 'm'),
+    );
     expect(status).toBe(0);
   });
 });
