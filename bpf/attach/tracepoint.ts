@@ -1,7 +1,13 @@
 /** Tracepoints (`tracepoint/CATEGORY/NAME`): a perf event of the tracepoint's id, which only tracefs knows. */
 import { closeSync, existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { BpfError, InvalidTargetError, NotSupportedByKernelError, missingCapabilities } from '../errors.js';
+import {
+  BpfError,
+  InvalidTargetError,
+  NotSupportedByKernelError,
+  PermissionError,
+  missingCapabilities,
+} from '../errors.js';
 import { native } from '../native.js';
 import type { AttachKind } from './kind.js';
 
@@ -48,13 +54,14 @@ function mountTracefs(target: string): number {
   try {
     return native().mountDetached('tracefs');
   } catch (cause) {
-    const missing = missingCapabilities(['CAP_SYS_ADMIN']);
+    const capabilities = missingCapabilities(['CAP_SYS_ADMIN']);
     const remedy =
-      missing.length > 0 ? `mount it there, or give this process ${missing.join()}` : 'mount it there';
-    throw new BpfError(
-      `Tracepoint ${target} cannot be looked up, as no tracefs is mounted at ${MOUNTED[0]}: ${remedy}.`,
-      { cause, hook: `tracepoint/${target}` },
-    );
+      capabilities.length > 0 ? `; mount it, or give this process ${capabilities.join()}` : '; mount it';
+    const message = `Tracepoint ${target} cannot be looked up, as no tracefs is mounted at ${MOUNTED[0]}${remedy}.`;
+    const detail = { cause, hook: `tracepoint/${target}` };
+    throw capabilities.length > 0
+      ? new PermissionError(message, { ...detail, capabilities })
+      : new BpfError(message, detail);
   }
 }
 
