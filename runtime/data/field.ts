@@ -61,7 +61,7 @@ export function locatorOf(field: Field): Locator {
     case 'record':
       return recordLocator(field, location.offset, location.size);
     case 'tail':
-      return tailLocator(location.offset);
+      return (batch, row, span) => locateTail(batch, row, location.offset, span);
     case 'column': {
       const column = location.column;
       return (batch, row, span) => batch.columns[column]?.locate(row, span) ?? false;
@@ -89,14 +89,24 @@ function recordLocator(field: Field, offset: number, size: number): Locator {
       return true;
     };
   }
-  const marker = field.annotations[UNDEFINED_VALUE];
-  if (marker === undefined || !isFixed(field.kind)) return plain;
-  const undefinedBytes = encodeUnsigned(marker, size);
+  const marker = undefinedBytesOf(field, size);
+  if (marker === undefined) return plain;
   return (batch, row, span) => {
     plain(batch, row, span);
-    for (let i = 0; i < size; i++) if (span.bytes[span.start + i] !== undefinedBytes[i]) return true;
-    return false;
+    return !standsAt(span.bytes, span.start, marker);
   };
+}
+
+/** The bytes that mean "undefined" in a field of `size` bytes, if any do. */
+export function undefinedBytesOf(field: Field, size: number): Uint8Array | undefined {
+  const marker = field.annotations[UNDEFINED_VALUE];
+  return marker === undefined || !isFixed(field.kind) ? undefined : encodeUnsigned(marker, size);
+}
+
+/** Whether `marker` stands in `bytes` from `at` on. */
+export function standsAt(bytes: Uint8Array, at: number, marker: Uint8Array): boolean {
+  for (let i = 0; i < marker.length; i++) if (bytes[at + i] !== marker[i]) return false;
+  return true;
 }
 
 function encodeUnsigned(decimal: string, size: number): Uint8Array {
@@ -106,18 +116,19 @@ function encodeUnsigned(decimal: string, size: number): Uint8Array {
   return bytes;
 }
 
-/** What the kernel side wrote is not trusted: a tail outside its record is undefined. */
-function tailLocator(offset: number): Locator {
-  return (batch, row, span) => {
-    const record = batch.offsets[row]!;
-    const start = batch.view.getUint32(record + offset, true);
-    const size = batch.view.getUint32(record + offset + 4, true);
-    // Offset 0 is the struct's own: the program did not collect this value.
-    if (start === 0) return false;
-    if (record + start + size > batch.offsets[row + 1]!) return false;
-    span.set(batch.bytes, batch.view, record + start, record + start + size);
-    return true;
-  };
+/**
+ * Finds the value whose place in the tail stands at `offset` of record `row`; false when it is undefined. What the
+ * kernel side wrote is not trusted: a tail outside its record is undefined.
+ */
+export function locateTail(batch: Batch, row: number, offset: number, span: Span): boolean {
+  const record = batch.offsets[row]!;
+  const start = batch.view.getUint32(record + offset, true);
+  const size = batch.view.getUint32(record + offset + 4, true);
+  // Offset 0 is the struct's own: the program did not collect this value.
+  if (start === 0) return false;
+  if (record + start + size > batch.offsets[row + 1]!) return false;
+  span.set(batch.bytes, batch.view, record + start, record + start + size);
+  return true;
 }
 
 /** The value as a double; NaN for kinds that are not numbers. */

@@ -19,6 +19,13 @@ describe('ByteWriter', () => {
     );
   });
 
+  it('writes constants of any characters unchanged', () => {
+    for (let before = 0; before < 8; before++) {
+      const piece = `${'a'.repeat(before)}\u{10ffff}\u007f\u{ffff}\u007fé\u0000\u007f`;
+      expect(text((w) => w.raw(constant(piece)))).toBe(piece);
+    }
+  });
+
   it('writes 32-bit numbers of every length', () => {
     for (const value of [0, 9, 10, 99, 100, 4_294_967_295, 2_147_483_648, ...powersOfTen(10)]) {
       expect(text((w) => w.uint32(value))).toBe(String(value));
@@ -43,11 +50,14 @@ describe('ByteWriter', () => {
     const random = Array.from({ length: 2000 }, (_, i) =>
       BigInt.asUintN(64, 0x9e37_79b9_7f4a_7c15n * BigInt(i + 1)),
     );
+    const billions = random.map((value) => value - (value % 10n ** 9n));
     const shifted = random.map((value, i) => value >> BigInt(i % 64));
     for (const value of [
       ...edges,
       ...edges.map((edge) => BigInt.asUintN(64, edge - 1n)),
       ...random,
+      ...billions,
+      ...billions.map((value) => value - 1n),
       ...shifted,
     ]) {
       expect(text((w) => w.uint64(...halves(value)))).toBe(String(value));

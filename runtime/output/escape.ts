@@ -1,5 +1,6 @@
 // Text that a traced process chose, made harmless: what no output may pass to a terminal or a parser as it is.
 
+import type { Span } from '../data/batch.js';
 import type { ByteWriter } from './byte-writer.js';
 import { cellWidth } from './cell-width.js';
 import { INVALID, codePointOf, decode, lengthOf } from './utf8.js';
@@ -30,22 +31,45 @@ function isUnsafe(codePoint: number): boolean {
 
 const SHORT_ESCAPES: Readonly<Record<number, number>> = { 0x0a: 0x6e, 0x0d: 0x72, 0x09: 0x74 };
 
-/** Writes the inside of a JSON string. Bytes that are not valid UTF-8 become U+FFFD each. */
-export function writeJsonText(writer: ByteWriter, bytes: Uint8Array, start: number, end: number): void {
+/** Writes text as a JSON string. Bytes that are not valid UTF-8 become U+FFFD each. */
+export function writeJsonString({ bytes, view, start, end }: Span, writer: ByteWriter): void {
   // The longest escape of one byte is \u001b.
-  writer.ensure((end - start) * 6);
-  const out = writer.bytes;
+  writer.ensure((end - start) * 6 + 2);
+  const { bytes: out, view: outView } = writer;
   let position = writer.position;
-  for (let i = start; i < end; i++) {
+  out[position++] = QUOTE;
+  let i = start;
+  for (; i + 4 <= end; i += 4, position += 4) {
+    const word = view.getInt32(i, true);
+    if (!isPlainWord(word)) break;
+    outView.setInt32(position, word, true);
+  }
+  for (; i < end; i++) {
     const byte = bytes[i]!;
     if (PLAIN_IN_JSON[byte] === 0) {
       writer.position = position;
       writeEscapedJson(writer, bytes, i, end);
-      return;
+      position = writer.position;
+      break;
     }
     out[position++] = byte;
   }
+  out[position++] = QUOTE;
   writer.position = position;
+}
+
+/** Whether four bytes, as one number, are all plain in JSON. Each term sets a byte's top bit where one is not. */
+function isPlainWord(word: number): boolean {
+  const controls = word - 0x20202020;
+  const deletes = word + 0x01010101;
+  const quotes = zeroBytes(word ^ 0x22222222);
+  const backslashes = zeroBytes(word ^ 0x5c5c5c5c);
+  return ((word | controls | deletes | quotes | backslashes) & 0x80808080) === 0;
+}
+
+/** Has a byte with its top bit set if, and only if, `word` has a byte that is 0. */
+function zeroBytes(word: number): number {
+  return (word - 0x01010101) & ~word;
 }
 
 function writeEscapedJson(writer: ByteWriter, bytes: Uint8Array, start: number, end: number): void {

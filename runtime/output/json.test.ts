@@ -39,6 +39,18 @@ describe('json', () => {
     expect(written(jsonOutput(source), batch)).toBe('{}\n{"e":"x"}\n{"a":1,"b":{"c":{"d":"y"}}}\n');
   });
 
+  it('knows the undefined value of every kind of integer', () => {
+    const annotations = { 'value.undefined': '255' };
+    const kinds = ['bool', 'int8', 'int16', 'int32', 'int64', 'uint8', 'uint16', 'uint32', 'uint64'] as const;
+    const source = testSource(kinds.map((kind) => ({ name: kind, kind, annotations })));
+    const rows = [254, 255, 256].map((value) => Object.fromEntries(kinds.map((kind) => [kind, value])));
+    expect(written(jsonOutput(source), testBatch(source, rows))).toBe(
+      '{"bool":true,"int16":254,"int32":254,"int64":254,"int8":-2,"uint16":254,"uint32":254,"uint64":254,"uint8":254}\n' +
+        '{}\n' +
+        '{"bool":false,"int16":256,"int32":256,"int64":256,"int8":0,"uint16":256,"uint32":256,"uint64":256,"uint8":0}\n',
+    );
+  });
+
   it('leaves out what is annotated json.skip, children included, but keeps hidden fields', () => {
     const source = testSource([
       { name: 'a', kind: 'none', annotations: { 'json.skip': 'true' } },
@@ -98,6 +110,17 @@ describe('json', () => {
     expect(textJson(Buffer.from(hostile))).toBe(
       '{"t":"\\"\\\\\\n\\r\\t\\u0008\\u001b[2J\\u007f\\u0080\\u009b\u00a0\\u2028\\u2029\\u202e\\u2066\\u200e\\u061cé漢😀"}\n',
     );
+  });
+
+  it('escapes a character wherever it stands in a text', () => {
+    for (let code = 0; code < 0x80; code++) {
+      for (let at = 0; at < 9; at++) {
+        const text = `${'~'.repeat(at)}${String.fromCharCode(code)}${' '.repeat(8 - at)}`;
+        const inside = textJson(Buffer.from(text)).slice('{"t":"'.length, -'"}\n'.length);
+        expect(JSON.parse(`"${inside}"`)).toBe(text);
+        expect(inside).toMatch(/^[ -~]*$/);
+      }
+    }
   });
 
   it('replaces each byte that is not valid UTF-8', () => {

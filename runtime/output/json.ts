@@ -2,24 +2,15 @@
 
 import type { DataSource } from '../data/data-source.js';
 import { constant } from './byte-writer.js';
-import { writeJsonText } from './escape.js';
+import { writeJsonString } from './escape.js';
 import { type Output, forEachKept } from './output.js';
 import { type TreeStyle, compileRecord, treeFields } from './tree.js';
-import type { TextWriter } from './values.js';
 
 const NEWLINE = 0x0a;
 const OPEN_OBJECT = 0x7b;
 const OPEN_ARRAY = 0x5b;
 const COMMA = 0x2c;
-const QUOTE = 0x22;
 const EMPTY_OBJECT = constant('{}');
-
-/** Writes a text as a JSON string. */
-export const writeJsonString: TextWriter = (writer, bytes, start, end) => {
-  writer.byte(QUOTE);
-  writeJsonText(writer, bytes, start, end);
-  writer.byte(QUOTE);
-};
 
 const COMPACT: TreeStyle = {
   text: writeJsonString,

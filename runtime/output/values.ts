@@ -2,18 +2,15 @@
 
 import type { Span } from '../data/batch.js';
 import { type Field, numberReaderOf } from '../data/field.js';
-import { type Kind, isFixed, widthOf } from '../data/kind.js';
+import { type FixedKind, type Kind, isFixed, widthOf } from '../data/kind.js';
 import { type ByteWriter, constant } from './byte-writer.js';
 
 /** Writes a located value. */
 export type ValueWriter = (span: Span, writer: ByteWriter) => void;
 
-/** Writes `bytes[start .. end)` as one text. */
-export type TextWriter = (writer: ByteWriter, bytes: Uint8Array, start: number, end: number) => void;
-
 /** Where two formats differ on the same value. */
 export interface ValueStyle {
-  readonly text: TextWriter;
+  readonly text: ValueWriter;
   /** How the format writes infinities and NaN. */
   readonly notFinite: (value: number) => string;
 }
@@ -22,29 +19,50 @@ const QUOTE = 0x22;
 const TRUE = constant('true');
 const FALSE = constant('false');
 
-const INTEGER_WRITERS: Partial<Record<Kind, ValueWriter>> = {
-  bool: (s, w) => w.raw(s.bytes[s.start] === 0 ? FALSE : TRUE),
-  int8: (s, w) => w.int32(s.view.getInt8(s.start)),
-  int16: (s, w) => w.int32(s.view.getInt16(s.start, true)),
-  int32: (s, w) => w.int32(s.view.getInt32(s.start, true)),
-  int64: (s, w) => w.int64(s.view.getUint32(s.start, true), s.view.getUint32(s.start + 4, true)),
-  uint8: (s, w) => w.uint32(s.bytes[s.start]!),
-  uint16: (s, w) => w.uint32(s.view.getUint16(s.start, true)),
-  uint32: (s, w) => w.uint32(s.view.getUint32(s.start, true)),
-  uint64: (s, w) => w.uint64(s.view.getUint32(s.start, true), s.view.getUint32(s.start + 4, true)),
-};
+export type IntegerKind = Exclude<FixedKind, 'float32' | 'float64'>;
+
+export function isIntegerKind(kind: Kind): kind is IntegerKind {
+  return isFixed(kind) && kind !== 'float32' && kind !== 'float64';
+}
+
+/** Writes the integer (or bool) at `at`. */
+export function writeInteger(kind: IntegerKind, view: DataView, at: number, writer: ByteWriter): void {
+  switch (kind) {
+    case 'bool':
+      return writer.raw(view.getUint8(at) === 0 ? FALSE : TRUE);
+    case 'int8':
+      return writer.int32(view.getInt8(at));
+    case 'int16':
+      return writer.int32(view.getInt16(at, true));
+    case 'int32':
+      return writer.int32(view.getInt32(at, true));
+    case 'int64':
+      return writer.int64(view.getUint32(at, true), view.getUint32(at + 4, true));
+    case 'uint8':
+      return writer.uint32(view.getUint8(at));
+    case 'uint16':
+      return writer.uint32(view.getUint16(at, true));
+    case 'uint32':
+      return writer.uint32(view.getUint32(at, true));
+    case 'uint64':
+      return writer.uint64(view.getUint32(at, true), view.getUint32(at + 4, true));
+  }
+}
+
+function integerWriter(kind: IntegerKind): ValueWriter {
+  return (span, writer) => writeInteger(kind, span.view, span.start, writer);
+}
 
 /** The writer of a field's values in a format. Bytes are written as hexadecimal text, lists in brackets. */
 export function valueWriterOf(field: Field, style: ValueStyle): ValueWriter {
   const { kind } = field;
   if (isFixed(kind)) {
-    const one = INTEGER_WRITERS[kind] ?? floatWriter(kind, style);
+    const one = isIntegerKind(kind) ? integerWriter(kind) : floatWriter(kind, style);
     return field.length === 1 ? one : arrayWriter(one, widthOf(kind), field.length);
   }
   if (kind === 'bytes') return writeHexText;
   const { text } = style;
-  if (kind === 'strings') return stringsWriter(text);
-  return (span, writer) => text(writer, span.bytes, span.start, span.end);
+  return kind === 'strings' ? stringsWriter(text) : text;
 }
 
 function writeHexText(span: Span, writer: ByteWriter): void {
@@ -88,16 +106,17 @@ function arrayWriter(one: ValueWriter, width: number, length: number): ValueWrit
   };
 }
 
-function stringsWriter(text: TextWriter): ValueWriter {
+function stringsWriter(text: ValueWriter): ValueWriter {
   return (span, writer) => {
-    const { bytes, end } = span;
+    const { bytes, start, end } = span;
     writer.byte(OPEN);
-    for (let start = span.start; start < end;) {
-      let stop = start;
-      while (stop < end && bytes[stop] !== 0) stop++;
-      if (start > span.start) writer.byte(COMMA);
-      text(writer, bytes, start, stop);
-      start = stop + 1;
+    for (let from = start; from < end; from = span.end + 1) {
+      let to = from;
+      while (to < end && bytes[to] !== 0) to++;
+      if (from > start) writer.byte(COMMA);
+      span.start = from;
+      span.end = to;
+      text(span, writer);
     }
     writer.byte(CLOSE);
   };

@@ -1,8 +1,9 @@
 // Output mode `yaml`: one YAML 1.2 document per event, or per batch of an array data source.
 
+import type { Span } from '../data/batch.js';
 import type { DataSource } from '../data/data-source.js';
 import { type ByteWriter, constant } from './byte-writer.js';
-import { writeJsonString } from './json.js';
+import { writeJsonString } from './escape.js';
 import { type Output, forEachKept } from './output.js';
 import { type TreeStyle, compileRecord, treeFields } from './tree.js';
 
@@ -63,9 +64,10 @@ const RESERVED = new Set(['true', 'false', 'null', 'yes', 'no', 'on', 'off', 'y'
 const LONGEST_RESERVED = 5;
 
 /** Writes text without quotes when it can be nothing but text, else as a JSON string, which is YAML too. */
-function writeScalar(writer: ByteWriter, bytes: Uint8Array, start: number, end: number): void {
+function writeScalar(span: Span, writer: ByteWriter): void {
+  const { bytes, start, end } = span;
   if (!isPlain(bytes, start, end)) {
-    writeJsonString(writer, bytes, start, end);
+    writeJsonString(span, writer);
     return;
   }
   writer.ensure(end - start);
