@@ -118,6 +118,9 @@ export function loadError(
   };
   const what = program === undefined ? `eBPF object ${objectName}` : `program ${program} (${hook ?? ''})`;
 
+  // Before what the verifier said until then, which no longer means anything.
+  if (cause.code === 'EAGAIN')
+    return new BpfError(`Loading ${what} was interrupted several times; try again.`, detail);
   const helper = /invalid func unknown#(\d+)/.exec(log)?.[1];
   if (helper !== undefined)
     return new NotSupportedByKernelError(

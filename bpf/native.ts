@@ -35,7 +35,8 @@ export interface NativeObject {
   reuseMap(map: string, fd: number): void;
   initialValue(map: string): Uint8Array;
   setInitialValue(map: string, offset: number, bytes: Uint8Array): void;
-  load(): void;
+  /** In another thread; until it settles, the object can only be closed, to no effect. */
+  load(): Promise<void>;
   programFd(program: string): number;
   mapFd(map: string): number;
   attach(program: string): NativeLink;

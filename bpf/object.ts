@@ -107,14 +107,14 @@ export class ObjectSpec {
   }
 
   /**
-   * Relocates and loads the object. Whatever the outcome, this spec is used up.
-   * Throws {@link VerifierError}, {@link NotSupportedByKernelError}, {@link PermissionError} or {@link BpfError}.
+   * Relocates and loads the object, in another thread. Whatever the outcome, this spec is used up at once.
+   * Rejects with {@link VerifierError}, {@link NotSupportedByKernelError}, {@link PermissionError} or {@link BpfError}.
    */
-  load(): BpfObject {
+  async load(): Promise<BpfObject> {
     const handle = this.#open();
     this.#native = undefined;
     try {
-      handle.load();
+      await handle.load();
       return new BpfObject(this.name, handle, this.programs);
     } catch (cause) {
       handle.close();

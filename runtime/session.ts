@@ -9,7 +9,7 @@ import { Layout, defaultStorePath } from '../oci/layout.js';
 import { ociArchitecture } from '../oci/descriptor.js';
 import type { RegistryOptions } from '../oci/registry.js';
 import { type ResolvedImage, resolveImage } from '../oci/resolve.js';
-import { prepareComponent } from '../wasm/host/component.js';
+import type { PreparedGuest } from '../wasm/host/component.js';
 import { ContainerManager } from './containers/manager.js';
 import { hostMntns } from './containers/proc.js';
 import { Selector } from './containers/selector.js';
@@ -78,7 +78,7 @@ export interface Account {
 
 /** The fields of a gadget, with those that its Wasm module adds: the module is started for that. */
 export async function describeFields(gadget: Gadget): Promise<readonly FieldDescription[]> {
-  const config = await pipelineConfig(gadget, [], {
+  const config = pipelineConfig(gadget, await prepareGuest(gadget), [], {
     values: new Map(),
     host: true,
     output: { mode: 'json', fd: 1 },
@@ -96,14 +96,19 @@ export async function describeFields(gadget: Gadget): Promise<readonly FieldDesc
   return pipeline.fields;
 }
 
-async function pipelineConfig(
+async function prepareGuest({ wasm }: Gadget): Promise<PreparedGuest | undefined> {
+  if (wasm === undefined) return undefined;
+  const { prepareComponent } = await import('../wasm/host/component.js');
+  return prepareComponent(wasm, { cacheDirs: cacheDirs() });
+}
+
+function pipelineConfig(
   gadget: Gadget,
+  guest: PreparedGuest | undefined,
   rings: PipelineConfig['rings'],
   options: SessionOptions,
-): Promise<PipelineConfig> {
+): PipelineConfig {
   const values = gadget.completeValues(options.values, rings.length === 0);
-  const guest =
-    gadget.wasm === undefined ? undefined : await prepareComponent(gadget.wasm, { cacheDirs: cacheDirs() });
   return {
     sources: gadget.sources,
     rings,
@@ -139,7 +144,7 @@ export class Session {
     worker?: Worker,
   ): Promise<Session> {
     const values = gadget.completeValues(options.values);
-    const manager = await ContainerManager.start({
+    const manager = new ContainerManager({
       selector: new Selector({
         host: options.host,
         ...(options.containerName === undefined ? {} : { containerName: options.containerName }),
@@ -147,11 +152,12 @@ export class Session {
       engines: options.dockerSocketPath === undefined ? {} : { dockerSocketPath: options.dockerSocketPath },
       atSyscalls: gadget.enabledSections(values).some((section) => section.includes('/syscalls/')),
     });
-    let loaded: LoadedGadget | undefined;
+    const loading = gadget.load(values, manager.filterMap);
     let pipeline: Pipeline | undefined;
     try {
-      loaded = gadget.load(values, manager.filterMap);
-      const config = await pipelineConfig(gadget, loaded.rings, options);
+      // Only attaching has an order: the manager's tracker comes before the gadget.
+      const [loaded, guest] = await Promise.all([loading, prepareGuest(gadget), manager.start()]);
+      const config = pipelineConfig(gadget, guest, loaded.rings, options);
       const containers = (): NonNullable<ReturnType<NonNullable<PipelineConfig['containers']>>> => ({
         changes: manager.table.snapshot(),
         hostMntns: hostMntns(),
@@ -174,8 +180,11 @@ export class Session {
       return new Session(loaded, manager, pipeline);
     } catch (error) {
       await pipeline?.stop();
-      loaded?.close();
       manager.close();
+      await loading.then(
+        (loaded) => loaded.close(),
+        () => undefined,
+      );
       throw error;
     }
   }

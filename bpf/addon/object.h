@@ -2,6 +2,8 @@
 #pragma once
 
 #include <linux/perf_event.h>
+#include <pthread.h>
+#include <signal.h>
 #include <sys/syscall.h>
 
 #include <bpf/btf.h>
@@ -12,6 +14,22 @@ namespace ig {
 
 struct AddonData {
     Napi::FunctionReference link;
+};
+
+// While it lives, this thread takes no signals: the kernel gives up verifying (EAGAIN) when one waits.
+class SignalBlock {
+  public:
+    SignalBlock() {
+        sigset_t all;
+        sigfillset(&all);
+        pthread_sigmask(SIG_SETMASK, &all, &before_);
+    }
+    ~SignalBlock() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+    SignalBlock(const SignalBlock &) = delete;
+    SignalBlock &operator=(const SignalBlock &) = delete;
+
+  private:
+    sigset_t before_;
 };
 
 class BpfObject : public Napi::ObjectWrap<BpfObject> {
@@ -182,12 +200,53 @@ class BpfObject : public Napi::ObjectWrap<BpfObject> {
 
     // ---- in the kernel ----
 
-    void load(const Napi::CallbackInfo &info) {
-        LogCapture log;
-        loaded_ = true;
-        int err = bpf_object__load(object(info.Env()));
-        if (err)
-            throw system_error(info.Env(), err, "loading the eBPF object", &log);
+    // A load in a thread of libuv's pool. The object is taken from its owner meanwhile, who can neither use
+    // nor free it then, and the owner is kept from the garbage collector.
+    class Load : public Napi::AsyncWorker {
+      public:
+        Load(const Napi::CallbackInfo &info, BpfObject *owner)
+            : AsyncWorker(info.Env(), "ig_bpf.load"), deferred_(info.Env()), owner_(owner),
+              reference_(Napi::Persistent(info.This().As<Napi::Object>())),
+              object_(owner->object(info.Env())) {
+            owner->object_ = nullptr;
+            owner->loaded_ = true;
+        }
+
+        Napi::Promise promise() const { return deferred_.Promise(); }
+
+      protected:
+        void Execute() override {
+            LogCapture log;
+            SignalBlock block;
+            error_ = bpf_object__load(object_);
+            if (error_)
+                log_ = log.text();
+        }
+
+        // May find its environment ending: then only the first line has an effect.
+        void OnOK() override {
+            owner_->object_ = object_;
+            if (!error_)
+                return deferred_.Resolve(Env().Undefined());
+            auto error = system_error(Env(), error_, "loading the eBPF object");
+            error.Set("log", Napi::String::New(Env(), log_));
+            deferred_.Reject(error.Value());
+        }
+
+      private:
+        Napi::Promise::Deferred deferred_;
+        BpfObject *owner_;
+        Napi::ObjectReference reference_;
+        bpf_object *object_;
+        int error_ = 0;
+        std::string log_;
+    };
+
+    // load(): a promise. Until it settles, all else finds the object closed.
+    Napi::Value load(const Napi::CallbackInfo &info) {
+        auto load = new Load(info, this);
+        load->Queue();
+        return load->promise();
     }
 
     Napi::Value program_fd(const Napi::CallbackInfo &info) {

@@ -251,12 +251,18 @@ describe('follow', () => {
 });
 
 describe('ContainerManager without an engine', () => {
-  const start = (options: { containerName?: string; host?: boolean }): Promise<ContainerManager> =>
-    ContainerManager.start({
+  let manager: ContainerManager | undefined;
+  afterEach(() => manager?.close());
+
+  async function start(options: { containerName?: string; host?: boolean }): Promise<readonly string[]> {
+    manager = new ContainerManager({
       selector: new Selector(options),
       engines: { dockerSocketPath: socketPath },
       track: false,
     });
+    await manager.start();
+    return manager.warnings;
+  }
 
   it('refuses to look for a name, saying where it looked and what to do', async () => {
     await expect(start({ containerName: 'web' })).rejects.toThrow(
@@ -268,21 +274,25 @@ describe('ContainerManager without an engine', () => {
   });
 
   it('warns that containers have no names', async () => {
-    const manager = await start({});
-    manager.close();
-    expect(manager.warnings).toEqual([expect.stringMatching(/^Containers have no names, .*no such socket/)]);
+    const warnings = await start({});
+    expect(warnings).toEqual([expect.stringMatching(/^Containers have no names, .*no such socket/)]);
   });
 
   it('warns of a socket the user named when only the host is asked for, too', async () => {
-    const manager = await start({ host: true });
-    manager.close();
-    expect(manager.warnings).toEqual([`Cannot reach docker at ${socketPath}: there is no such socket.`]);
+    const warnings = await start({ host: true });
+    expect(warnings).toEqual([`Cannot reach docker at ${socketPath}: there is no such socket.`]);
   });
 
   it('starts all the same with an engine that hangs', async () => {
     await serve(() => {});
-    const manager = await start({ host: true });
-    manager.close();
-    expect(manager.warnings).toEqual([expect.stringMatching(/no answer to GET \/version/)]);
+    const warnings = await start({ host: true });
+    expect(warnings).toEqual([expect.stringMatching(/no answer to GET \/version/)]);
+  });
+
+  it('ends its start when it is closed meanwhile', async () => {
+    await serve(() => {});
+    const starting = start({});
+    manager?.close();
+    await expect(starting).rejects.toThrow('aborted');
   });
 });

@@ -2,14 +2,14 @@
 
 import { BpfMap } from '../../bpf/index.js';
 import type { Engine, EngineContainer, EngineEvent } from './engine.js';
-import { allEngines, type EngineOptions } from './engines.js';
+import type { EngineOptions } from './engines.js';
 import { EngineUnavailableError, reasonOf } from './errors.js';
 import { follow } from './follow.js';
 import { Namer } from './namer.js';
 import { hostMntns } from './proc.js';
 import type { Selector } from './selector.js';
 import { ContainerTable } from './table.js';
-import { Tracker } from './tracker.js';
+import { type Sighting, Tracker, type TrackerOptions } from './tracker.js';
 
 export interface ManagerOptions {
   readonly selector: Selector;
@@ -35,14 +35,25 @@ export class ContainerManager {
   readonly warnings: string[] = [];
   readonly #selector: Selector;
   readonly #namer: Namer;
+  readonly #engineOptions: EngineOptions;
+  readonly #trackerOptions: TrackerOptions | undefined;
   readonly #stop = new AbortController();
   #tracker: Tracker | undefined;
   #sweeper: NodeJS.Timeout | undefined;
 
-  private constructor(options: ManagerOptions) {
+  /** Makes the table and the filter, still empty. Throws `BpfError` when the filter cannot be made. */
+  constructor(options: ManagerOptions) {
     this.#selector = options.selector;
+    this.#engineOptions = options.engines ?? {};
     this.table = new ContainerTable(options.selector);
-    if (!options.selector.selectsAll && options.track !== false) this.filterMap = createFilterMap();
+    if (options.track !== false) {
+      if (!options.selector.selectsAll) this.filterMap = createFilterMap();
+      this.#trackerOptions = {
+        hostMntns: hostMntns(),
+        atSyscalls: options.atSyscalls ?? true,
+        ...(this.filterMap === undefined ? {} : { filterMap: this.filterMap }),
+      };
+    }
     this.table.subscribe((change) => {
       if (change.kind === 'add' || change.kind === 'notContainer')
         this.#filter(change.mntns, change.selected);
@@ -52,24 +63,16 @@ export class ContainerManager {
 
   /**
    * Finds what runs and goes on watching. To be awaited before a gadget's program is attached.
-   * Throws {@link EngineUnavailableError} when containers are asked for by name and no engine can be reached,
-   * and `BpfError` when the filter cannot be made.
+   * Rejects with {@link EngineUnavailableError} when containers are asked for by name and no engine can be reached,
+   * and with an `AbortError` when closed meanwhile. Either way the manager is to be closed.
    */
-  static async start(options: ManagerOptions): Promise<ContainerManager> {
-    const manager = new ContainerManager(options);
-    try {
-      if (options.track !== false) manager.#track(options.atSyscalls ?? true);
-      const engines = allEngines(options.engines ?? {});
-      const outcomes = await Promise.all(engines.map((engine) => manager.#follow(engine)));
-      manager.#judge(outcomes.filter((failure) => failure !== undefined));
-      manager.#namer.findRunning();
-      manager.#tracker?.poll();
-      manager.#sweeper = setInterval(() => manager.#sweep(), SWEEP_MS);
-      return manager;
-    } catch (error) {
-      manager.close();
-      throw error;
-    }
+  async start(): Promise<void> {
+    const [, failures] = await Promise.all([this.#track(), this.#followAll()]);
+    this.#stop.signal.throwIfAborted();
+    this.#judge(failures);
+    this.#namer.findRunning();
+    this.#tracker?.poll();
+    this.#sweeper = setInterval(() => this.#sweep(), SWEEP_MS);
   }
 
   /**
@@ -90,12 +93,14 @@ export class ContainerManager {
     this.filterMap?.close();
   }
 
-  #track(atSyscalls: boolean): void {
-    const filter = this.filterMap === undefined ? {} : { filterMap: this.filterMap };
+  /** Never rejects: without the tracker, containers are found when their engine says so. */
+  async #track(): Promise<void> {
+    if (this.#trackerOptions === undefined) return;
+    const onSighting = (seen: Sighting): void => void this.#namer.resolve(seen);
     try {
-      this.#tracker = new Tracker({ hostMntns: hostMntns(), atSyscalls, ...filter }, (seen) => {
-        void this.#namer.resolve(seen);
-      });
+      const tracker = await Tracker.start(this.#trackerOptions, onSighting);
+      if (this.#stop.signal.aborted) tracker.close();
+      else this.#tracker = tracker;
     } catch (error) {
       const reason = reasonOf(error);
       this.warnings.push(
@@ -104,7 +109,14 @@ export class ContainerManager {
     }
   }
 
-  /** Follows an engine; resolves once it has been listed, or with the reason why it could not be. */
+  /** Why engines could not be asked. Their clients are loaded only now, while the kernel loads the tracker. */
+  async #followAll(): Promise<unknown[]> {
+    const { allEngines } = await import('./engines.js');
+    const outcomes = await Promise.all(allEngines(this.#engineOptions).map((engine) => this.#follow(engine)));
+    return outcomes.filter((failure) => failure !== undefined);
+  }
+
+  /** Follows an engine; resolves once it has been listed, with the reason why it could not be, or when closed. */
   #follow(engine: Engine): Promise<unknown> {
     return new Promise((resolve) => {
       const listener = {
@@ -122,7 +134,7 @@ export class ContainerManager {
           resolve(error);
         },
       };
-      void follow(engine, listener, this.#stop.signal);
+      void follow(engine, listener, this.#stop.signal).then(resolve);
     });
   }
 

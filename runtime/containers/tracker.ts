@@ -58,19 +58,24 @@ export class Tracker {
 
   /**
    * Loads and attaches the program: to be done before any gadget's is attached, as programs of one hook run in the
-   * order of their attachment. Throws `BpfError` and its kinds.
+   * order of their attachment. Rejects with `BpfError` and its kinds.
    */
-  constructor(options: TrackerOptions, onSighting: (seen: Sighting) => void) {
-    this.#onSighting = onSighting;
-    this.#object = load(options);
+  static async start(options: TrackerOptions, onSighting: (seen: Sighting) => void): Promise<Tracker> {
+    const object = await load(options);
     try {
-      attach(this.#object);
-      const ring = this.#object.map('sightings');
-      this.#ring = new RingReader(ring.fd, ring.maxEntries);
+      attach(object);
+      return new Tracker(object, onSighting);
     } catch (error) {
-      this.#object.close();
+      object.close();
       throw error;
     }
+  }
+
+  private constructor(object: BpfObject, onSighting: (seen: Sighting) => void) {
+    this.#onSighting = onSighting;
+    this.#object = object;
+    const ring = object.map('sightings');
+    this.#ring = new RingReader(ring.fd, ring.maxEntries);
     this.#timer = setInterval(() => this.poll(), POLL_MS);
   }
 
@@ -90,7 +95,7 @@ export class Tracker {
   }
 }
 
-function load(options: TrackerOptions): BpfObject {
+function load(options: TrackerOptions): Promise<BpfObject> {
   const here = dirname(fileURLToPath(import.meta.url));
   const path = PLACES.map((place) => join(here, place)).find((place) => existsSync(place));
   if (path === undefined) {

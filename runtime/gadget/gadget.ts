@@ -153,9 +153,9 @@ export class Gadget {
 
   /**
    * Brings the programs into the kernel, with `values` from `completeValues`. With `filterMap` only events of the
-   * mount namespaces in it come. The gadget is used up. Throws BpfError.
+   * mount namespaces in it come. The gadget is used up. Rejects with BpfError or GadgetError.
    */
-  load(values: ReadonlyMap<string, string>, filterMap: BpfMap | undefined): LoadedGadget {
+  async load(values: ReadonlyMap<string, string>, filterMap: BpfMap | undefined): Promise<LoadedGadget> {
     if (!hasKernelBtf()) {
       throw new GadgetError(
         `this kernel does not show its types in ${KERNEL_BTF_PATH}; it must be built with CONFIG_DEBUG_INFO_BTF`,
@@ -166,10 +166,11 @@ export class Gadget {
     );
     const notes: string[] = [];
     for (let object = this.object; ; object = ObjectSpec.open(this.ebpf, this.name)) {
-      this.prepare(object, values, filterMap, enabled);
       try {
-        return new LoadedGadget(object.load(), enabled, this.schema, this.metadata, notes);
+        this.prepare(object, values, filterMap, enabled);
+        return new LoadedGadget(await object.load(), enabled, this.schema, this.metadata, notes);
       } catch (error) {
+        object.close();
         // A kernel that lacks what an optional program needs runs the gadget without it.
         const program = error instanceof NotSupportedByKernelError ? error.program : undefined;
         if (program === undefined || !(this.metadata.programs[program]?.optional ?? false)) throw error;

@@ -48,10 +48,11 @@ describe.skipIf(!canRunDockerd())('containers of docker', { timeout: 60_000 }, (
     options: SelectorOptions = {},
     socketPath = dockerd.socketPath,
   ): Promise<ContainerManager> {
-    manager = await ContainerManager.start({
+    manager = new ContainerManager({
       selector: new Selector(options),
       engines: { dockerSocketPath: socketPath },
     });
+    await manager.start();
     manager.table.subscribe((change) => changes.push(change));
     return manager;
   }
@@ -85,10 +86,10 @@ describe.skipIf(!canRunDockerd())('containers of docker', { timeout: 60_000 }, (
   }
 
   /** Traces execs as a gadget would; the function returned tells the paths so far, by name of the container. */
-  function traceExecs(): () => Record<string, string[]> {
+  async function traceExecs(): Promise<() => Record<string, string[]>> {
     const spec = ObjectSpec.open(execs, 'execs');
     spec.reuseMap('gadget_mntns_filter_map', manager!.filterMap!.fd);
-    const object = spec.load();
+    const object = await spec.load();
     object.program('execve_begins').attach();
     const ring = new RingReader(object.map('events').fd, object.map('events').maxEntries);
     cleanups.push(() => (ring.close(), object.close()));
@@ -158,7 +159,7 @@ describe.skipIf(!canRunDockerd())('containers of docker', { timeout: 60_000 }, (
   it('lets the very first exec of a container through that did not exist when the trace began', async () => {
     dockerd.docker('run', '-d', '--network=none', '--name', 'noise', ...IDLE);
     await start({ containerName: 'late' });
-    const paths = traceExecs();
+    const paths = await traceExecs();
     await run('--name', 'late', 'busybox', '/bin/sh', '-c', '/bin/true; /bin/id');
     dockerd.docker('exec', 'noise', '/bin/true');
     await added('late');
@@ -167,7 +168,7 @@ describe.skipIf(!canRunDockerd())('containers of docker', { timeout: 60_000 }, (
 
   it('traces containers in turn that get the same namespace number, each under its own name', async () => {
     await start();
-    const paths = traceExecs();
+    const paths = await traceExecs();
     for (const name of ['first', 'second', 'third']) await run('--name', name, 'busybox', '/bin/true');
     await added('third');
     expect(paths()).toEqual({ first: ['/bin/true'], second: ['/bin/true'], third: ['/bin/true'] });

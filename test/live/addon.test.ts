@@ -1,5 +1,6 @@
 /** The native addon and its typed API against the running kernel: objects, hooks, maps, rings, output. */
 import { execFileSync } from 'node:child_process';
+import { once } from 'node:events';
 import {
   closeSync,
   constants,
@@ -48,10 +49,10 @@ function closing<T extends { close(): void }>(thing: T): T {
 }
 
 /** Loads only these programs of hooks.bpf.c. */
-function loadHooks(...names: string[]): BpfObject {
+async function loadHooks(...names: string[]): Promise<BpfObject> {
   const spec = ObjectSpec.open(hooks, 'hooks');
   for (const { name } of spec.programs) spec.setAutoload(name, names.includes(name));
-  return closing(spec.load());
+  return closing(await spec.load());
 }
 
 function u32(value: number): Uint8Array {
@@ -62,9 +63,9 @@ function u64(value: bigint): Uint8Array {
   return new Uint8Array(BigUint64Array.of(value).buffer);
 }
 
-function caught(action: () => unknown): unknown {
+async function caught(action: () => unknown): Promise<unknown> {
   try {
-    action();
+    await action();
   } catch (error) {
     return error;
   }
@@ -94,7 +95,7 @@ describe('an object spec', () => {
     });
   });
 
-  it('places its variables by its BTF, and changes them before the load', () => {
+  it('places its variables by its BTF, and changes them before the load', async () => {
     const spec = ObjectSpec.open(hooks, 'hooks');
     for (const { name } of spec.programs) spec.setAutoload(name, name === 'on_tracepoint');
     const step = parseBtf(spec.btf).variables.find((variable) => variable.name === 'step');
@@ -103,7 +104,7 @@ describe('an object spec', () => {
     const before = spec.initialValue('.rodata');
     expect(new DataView(before.buffer).getUint32(other?.offset ?? -1, true)).toBe(7);
     spec.setInitialValue('.rodata', step?.offset ?? -1, u64(1000n));
-    const object = closing(spec.load());
+    const object = closing(await spec.load());
     object.program('on_tracepoint').attach();
     getppid();
     const runs = object.map('runs').sumPerCpuU64(u32(0));
@@ -117,30 +118,30 @@ describe('an object spec', () => {
     expect(() => spec.setInitialValue('.data', 0, u64(1n))).toThrow('no map .data');
   });
 
-  it('resizes maps, leaves programs out, and takes over existing maps', () => {
+  it('resizes maps, leaves programs out, and takes over existing maps', async () => {
     const mine = closing(
       BpfMap.create({ type: 'percpu_array', name: 'mine', keySize: 4, valueSize: 8, maxEntries: 16 }),
     );
     const spec = ObjectSpec.open(ring, 'ring');
     spec.setMaxEntries('events', 64 * 1024);
-    const object = closing(spec.load());
+    const object = closing(await spec.load());
     expect(object.map('events').maxEntries).toBe(64 * 1024);
 
     const other = ObjectSpec.open(hooks, 'hooks');
     for (const { name } of other.programs) other.setAutoload(name, name === 'on_tracepoint');
     other.reuseMap('runs', mine.fd);
-    const loaded = closing(other.load());
+    const loaded = closing(await other.load());
     expect(loaded.programs.map((program) => program.name)).toEqual(['on_tracepoint']);
     loaded.program('on_tracepoint').attach();
     getppid();
     expect(mine.sumPerCpuU64(u32(0))).toBeGreaterThan(0n);
   });
 
-  it('retargets a BTF program before the load', () => {
+  it('retargets a BTF program before the load', async () => {
     const spec = ObjectSpec.open(hooks, 'hooks');
     for (const { name } of spec.programs) spec.setAutoload(name, name === 'on_missing_btf');
     spec.setAttachTarget('on_missing_btf', 'sched_process_exec');
-    const object = closing(spec.load());
+    const object = closing(await spec.load());
     object.program('on_missing_btf').attach();
     execFileSync('true');
     expect(object.map('runs').sumPerCpuU64(u32(7))).toBeGreaterThan(0n);
@@ -155,10 +156,10 @@ describe('an object spec', () => {
       expect(() => ObjectSpec.open(hooks.subarray(0, length), 'cut')).toThrow(BpfError);
   });
 
-  it('is used up by the load', () => {
+  it('is used up by the load', async () => {
     const spec = ObjectSpec.open(ring, 'ring');
-    closing(spec.load());
-    expect(() => spec.load()).toThrow('already loaded');
+    closing(await spec.load());
+    await expect(spec.load()).rejects.toThrow('already loaded');
     expect(() => spec.setMaxEntries('events', 1)).toThrow('already loaded');
   });
 });
@@ -173,8 +174,8 @@ describe('attaching', () => {
     ['on_uretprobe', 8, () => process.hrtime()],
   ];
 
-  it.each(cases)('runs %s until its link is closed', (name, slot, provoke) => {
-    const object = loadHooks(name);
+  it.each(cases)('runs %s until its link is closed', async (name, slot, provoke) => {
+    const object = await loadHooks(name);
     const runs = object.map('runs');
     const program = object.program(name);
     // libuv reads its clock as it turns to the next event, not at once.
@@ -189,8 +190,8 @@ describe('attaching', () => {
     expect(runs.sumPerCpuU64(u32(slot))).toBe(after);
   });
 
-  it('lists tasks with an iterator', () => {
-    const object = closing(ObjectSpec.open(compileBpf('tasks'), 'tasks').load());
+  it('lists tasks with an iterator', async () => {
+    const object = closing(await ObjectSpec.open(compileBpf('tasks'), 'tasks').load());
     const link = object.program('list').attach();
     for (const options of [{}, { netnsPath: '/proc/self/ns/net' }]) {
       const bytes = link.read(options);
@@ -201,10 +202,10 @@ describe('attaching', () => {
     expect(() => link.read({ netnsPath: '/proc/self/ns/none' })).toThrow('ENOENT');
   });
 
-  it('says that a kernel without kprobes has none', ({ skip }) => {
-    const object = loadHooks('on_kprobe');
+  it('says that a kernel without kprobes has none', async ({ skip }) => {
+    const object = await loadHooks('on_kprobe');
     if (readdirSync('/sys/bus/event_source/devices').includes('kprobe')) skip();
-    const error = caught(() => object.program('on_kprobe').attach());
+    const error = await caught(() => object.program('on_kprobe').attach());
     expect(error).toBeInstanceOf(NotSupportedByKernelError);
     expect(error).toMatchObject({
       message:
@@ -218,27 +219,27 @@ describe('attaching', () => {
   it.each([
     ['on_missing', 'tracepoint sched/there_is_no_such'],
     ['on_missing_raw', 'tracepoint there_is_no_such'],
-  ])('says that the tracepoint of %s does not exist', (name, what) => {
-    const error = caught(() => loadHooks(name).program(name).attach());
+  ])('says that the tracepoint of %s does not exist', async (name, what) => {
+    const error = await caught(async () => (await loadHooks(name)).program(name).attach());
     expect(error).toBeInstanceOf(NotSupportedByKernelError);
     expect(error).toMatchObject({ message: expect.stringContaining(`the kernel has no ${what}`) as string });
   });
 
-  it('says at the load that the target of a BTF program does not exist', () => {
-    const error = caught(() => loadHooks('on_missing_btf'));
+  it('says at the load that the target of a BTF program does not exist', async () => {
+    const error = await caught(() => loadHooks('on_missing_btf'));
     expect(error).toBeInstanceOf(NotSupportedByKernelError);
     expect(error).toMatchObject({ program: 'on_missing_btf', hook: 'tp_btf/there_is_no_such' });
   });
 
-  it('says which sections it cannot attach', () => {
-    const program = loadHooks('on_packet').program('on_packet');
+  it('says which sections it cannot attach', async () => {
+    const program = (await loadHooks('on_packet')).program('on_packet');
     expect(program.isAttachable).toBe(false);
     expect(() => program.attach()).toThrow(UnsupportedAttachError);
     expect(() => program.attach()).toThrow('Cannot attach program on_packet: no way to attach xdp yet.');
   });
 
-  it('refuses targets that make no sense', () => {
-    const object = loadHooks('on_tracepoint', 'on_uprobe', 'on_tp_btf');
+  it('refuses targets that make no sense', async () => {
+    const object = await loadHooks('on_tracepoint', 'on_uprobe', 'on_tp_btf');
     expect(() => object.program('on_tracepoint').attach({ target: '../../etc' })).toThrow(InvalidTargetError);
     expect(() => object.program('on_uprobe').attach({ target: '/bin/true' })).toThrow(InvalidTargetError);
     expect(() => object.program('on_tp_btf').attach({ target: 'sched_switch' })).toThrow(InvalidTargetError);
@@ -246,8 +247,8 @@ describe('attaching', () => {
     expect(() => object.program('on_uprobe').attach({ target: '/no/such:main' })).toThrow('/no/such');
   });
 
-  it('attaches a program to several tracepoints, but to none twice', () => {
-    const object = loadHooks('on_tracepoint');
+  it('attaches a program to several tracepoints, but to none twice', async () => {
+    const object = await loadHooks('on_tracepoint');
     const program = object.program('on_tracepoint');
     program.attach();
     expect(() => program.attach()).toThrow(
@@ -256,15 +257,15 @@ describe('attaching', () => {
     program.attach({ target: 'syscalls/sys_enter_getpid' }).close();
   });
 
-  it('names the missing capability', ({ skip }) => {
+  it('names the missing capability', async ({ skip }) => {
     if (process.seteuid === undefined) skip();
-    const object = loadHooks('on_tracepoint');
+    const object = await loadHooks('on_tracepoint');
     try {
       process.seteuid?.(65534);
-      const error = caught(() => ObjectSpec.open(hooks, 'hooks').load());
+      const error = await caught(() => ObjectSpec.open(hooks, 'hooks').load());
       expect(error).toBeInstanceOf(PermissionError);
       expect(error).toMatchObject({ message: expect.stringContaining('CAP_BPF') as string });
-      expect(caught(() => object.program('on_tracepoint').attach())).toBeInstanceOf(PermissionError);
+      expect(await caught(() => object.program('on_tracepoint').attach())).toBeInstanceOf(PermissionError);
     } finally {
       process.seteuid?.(0);
     }
@@ -278,8 +279,8 @@ function burn(milliseconds: number): void {
 }
 
 describe('loading', () => {
-  it('reports what the verifier refused, with its log', () => {
-    const error = caught(() => ObjectSpec.open(compileBpf('refused'), 'refused').load());
+  it('reports what the verifier refused, with its log', async () => {
+    const error = await caught(() => ObjectSpec.open(compileBpf('refused'), 'refused').load());
     expect(error).toBeInstanceOf(VerifierError);
     expect(error).toMatchObject({
       program: 'careless',
@@ -290,40 +291,85 @@ describe('loading', () => {
     });
   });
 
-  it('tells a helper that this kernel lacks from a mistake', () => {
-    const error = caught(() => ObjectSpec.open(compileBpf('newer'), 'newer').load());
+  it('tells a helper that this kernel lacks from a mistake', async () => {
+    const error = await caught(() => ObjectSpec.open(compileBpf('newer'), 'newer').load());
     expect(error).toBeInstanceOf(NotSupportedByKernelError);
     expect(error).toMatchObject({ program: 'ahead', message: expect.stringContaining('9999') as string });
   });
 
-  it('relocates against other BTF than the kernel’s when told to', () => {
+  it('relocates against other BTF than the kernel’s when told to', async () => {
     const tasks = compileBpf('tasks');
-    const load = (btfCustomPath: string): BpfObject =>
-      ObjectSpec.open(tasks, 'tasks', { btfCustomPath }).load();
-    closing(load('/sys/kernel/btf/vmlinux'));
-    expect(() => load('/no/such/btf')).toThrow('No BTF can be read from /no/such/btf for eBPF object tasks.');
+    const open = (btfCustomPath: string): ObjectSpec => ObjectSpec.open(tasks, 'tasks', { btfCustomPath });
+    closing(await open('/sys/kernel/btf/vmlinux').load());
+    expect(() => open('/no/such/btf')).toThrow('No BTF can be read from /no/such/btf for eBPF object tasks.');
   });
 
-  it('names a map that cannot be', () => {
+  it('names a map that cannot be', async () => {
     const spec = ObjectSpec.open(ring, 'ring');
     spec.setMaxEntries('events', 0);
-    expect(() => spec.load()).toThrow('map events of ring');
+    await expect(spec.load()).rejects.toThrow('map events of ring');
   });
 
-  it('leaves nothing behind after a thousand loads', () => {
+  it('loads several objects at once, each with its own outcome and log', async () => {
+    const refused = compileBpf('refused');
+    const load = (bytes: Uint8Array, name: string): Promise<BpfObject> => ObjectSpec.open(bytes, name).load();
+    const [good, first, second] = await Promise.allSettled([
+      load(ring, 'ring'),
+      load(refused, 'first'),
+      load(refused, 'second'),
+    ]);
+    if (good.status === 'fulfilled') closing(good.value);
+    expect(good.status).toBe('fulfilled');
+    for (const [outcome, own, other] of [
+      [first, "'first'", "'second'"],
+      [second, "'second'", "'first'"],
+    ] as const) {
+      const { log } = (outcome as PromiseRejectedResult).reason as VerifierError;
+      expect(log).toContain(own);
+      expect(log).not.toContain(other);
+    }
+  });
+
+  it('goes on undisturbed when its spec is closed meanwhile', async () => {
+    const spec = ObjectSpec.open(ring, 'ring');
+    const loading = spec.load();
+    spec.close();
+    expect(closing(await loading).program('emit').fd).toBeGreaterThan(0);
+  });
+
+  it('ends with the thread that waits for it, leaving nothing behind', async () => {
+    const addon = fileURLToPath(new URL('../../dist/bpf/addon/ig_bpf.node', import.meta.url));
+    const code = `
+      const { parentPort, workerData } = require('node:worker_threads');
+      const { BpfObject } = require(workerData.addon);
+      for (const bytes of workerData.objects) new BpfObject(bytes, 'name').load();
+      parentPort.postMessage('loading');`;
+    const before = readdirSync('/proc/self/fd').length;
+    for (let i = 0; i < 5; i++) {
+      const worker = new Worker(code, {
+        eval: true,
+        workerData: { addon, objects: [ring, compileBpf('refused')] },
+      });
+      await once(worker, 'message');
+      await worker.terminate();
+    }
+    expect(readdirSync('/proc/self/fd').length).toBe(before);
+  });
+
+  it('leaves nothing behind after a thousand loads', async () => {
     const openFds = (): number => readdirSync('/proc/self/fd').length;
     // Attaching waits for the kernel's grace periods, some 60 ms each: it is done now and then.
-    const once = (attaches: boolean): void => {
-      const object = ObjectSpec.open(ring, 'ring').load();
+    const loadOnce = async (attaches: boolean): Promise<void> => {
+      const object = await ObjectSpec.open(ring, 'ring').load();
       const events = object.map('events');
       const reader = new RingReader(events.fd, events.maxEntries);
       if (attaches) object.program('emit').attach();
       reader.close();
       object.close();
     };
-    for (let i = 0; i < 100; i++) once(i % 20 === 0);
+    for (let i = 0; i < 100; i++) await loadOnce(i % 20 === 0);
     const before = { fds: openFds(), bytes: process.memoryUsage().rss };
-    for (let i = 0; i < 1000; i++) once(i % 20 === 0);
+    for (let i = 0; i < 1000; i++) await loadOnce(i % 20 === 0);
     expect(openFds()).toBe(before.fds);
     // The object is some 10 KiB, with its BTF and its log far more: a leak of any of it would show.
     expect(process.memoryUsage().rss - before.bytes).toBeLessThan(16 << 20);
@@ -380,7 +426,10 @@ describe('a map', () => {
 });
 
 /** The emitter of ring.bpf.c: `burst` records of 12 bytes per getppid(2) of this process. */
-function emitter(burst: number, ringSizeBytes: number): { object: BpfObject; reader: RingReader } {
+async function emitter(
+  burst: number,
+  ringSizeBytes: number,
+): Promise<{ object: BpfObject; reader: RingReader }> {
   const spec = ObjectSpec.open(ring, 'ring');
   const variables = parseBtf(spec.btf).variables;
   const offsetOf = (name: string): number =>
@@ -388,7 +437,7 @@ function emitter(burst: number, ringSizeBytes: number): { object: BpfObject; rea
   spec.setInitialValue('.rodata', offsetOf('pid'), u32(process.pid));
   spec.setInitialValue('.rodata', offsetOf('burst'), u32(burst));
   spec.setMaxEntries('events', ringSizeBytes);
-  const object = closing(spec.load());
+  const object = closing(await spec.load());
   object.program('emit').attach();
   return { object, reader: closing(new RingReader(object.map('events').fd, ringSizeBytes)) };
 }
@@ -401,8 +450,8 @@ function numbers(reader: RingReader, buffer: Uint8Array, offsets: Uint32Array, a
 }
 
 describe('a ring reader on the kernel’s ring', () => {
-  it('waits, drains in order and passes over discarded records', () => {
-    const { reader } = emitter(20, 64 * 1024);
+  it('waits, drains in order and passes over discarded records', async () => {
+    const { reader } = await emitter(20, 64 * 1024);
     expect(reader.wait(0)).toBe(false);
     getppid();
     expect(reader.wait(1000)).toBe(true);
@@ -421,8 +470,8 @@ describe('a ring reader on the kernel’s ring', () => {
     expect(reader.wait(0)).toBe(false);
   });
 
-  it('loses nothing over many turns of the ring, in buffers and batches of any size', () => {
-    const { object, reader } = emitter(100, PAGE);
+  it('loses nothing over many turns of the ring, in buffers and batches of any size', async () => {
+    const { object, reader } = await emitter(100, PAGE);
     const seen: number[] = [];
     for (let round = 0; round < 200; round++) {
       getppid();
@@ -440,8 +489,8 @@ describe('a ring reader on the kernel’s ring', () => {
     expect(object.map('.bss').lookup(u32(0))).toBeDefined();
   });
 
-  it('goes on where the last reader stopped', () => {
-    const { object, reader } = emitter(5, PAGE);
+  it('goes on where the last reader stopped', async () => {
+    const { object, reader } = await emitter(5, PAGE);
     getppid();
     expect(numbers(reader, new Uint8Array(48), new Uint32Array(10))).toEqual([0, 1, 2]);
     reader.close();
@@ -451,7 +500,7 @@ describe('a ring reader on the kernel’s ring', () => {
   });
 
   it('serves a worker thread, and outlives the object that made the ring', async () => {
-    const { object } = emitter(5, PAGE);
+    const { object } = await emitter(5, PAGE);
     const addon = fileURLToPath(new URL('../../dist/bpf/addon/ig_bpf.node', import.meta.url));
     const code = `
       const { parentPort, workerData } = require('node:worker_threads');
@@ -482,14 +531,14 @@ describe('a ring reader on the kernel’s ring', () => {
     await worker.terminate();
   });
 
-  it('refuses what is not a ring', () => {
+  it('refuses what is not a ring', async () => {
     const map = closing(
       BpfMap.create({ type: 'hash', name: 'table', keySize: 4, valueSize: 8, maxEntries: 3 }),
     );
     expect(() => new RingReader(map.fd, PAGE)).toThrow(`Cannot map the ring buffer of fd ${map.fd}`);
     expect(() => new RingReader(-1, PAGE)).toThrow('Cannot map the ring buffer');
     expect(() => new RingReader(map.fd, 5000)).toThrow('power of two');
-    const { object } = emitter(1, PAGE);
+    const { object } = await emitter(1, PAGE);
     expect(() => new RingReader(object.map('events').fd, 2 * PAGE)).toThrow('Cannot map the ring buffer');
   });
 });
@@ -596,7 +645,7 @@ describe('writeSome', () => {
     return { input, output };
   }
 
-  it('gives a pipe what fits, then nothing, then more once it is read', () => {
+  it('gives a pipe what fits, then nothing, then more once it is read', async () => {
     const { input, output } = fifo();
     const bytes = new Uint8Array(1 << 20).map((_, i) => i % 251);
     const first = writeSome(output, bytes, 0, bytes.length, 10);
@@ -608,11 +657,11 @@ describe('writeSome', () => {
     expect(read.subarray(0, 10_000)).toEqual(bytes.subarray(0, 10_000));
     expect(writeSome(output, bytes, first, bytes.length, 10)).toBeGreaterThan(0);
     closeSync(input);
-    expect(caught(() => writeSome(output, bytes, 0, 10, 10))).toMatchObject({ code: 'EPIPE' });
+    expect(await caught(() => writeSome(output, bytes, 0, 10, 10))).toMatchObject({ code: 'EPIPE' });
     closeSync(output);
   });
 
-  it('writes whole files', () => {
+  it('writes whole files', async () => {
     const directory = mkdtempSync(join(tmpdir(), 'ig-out-'));
     const fd = openSync(join(directory, 'out'), 'w+');
     expect(writeSome(fd, Buffer.from('0123456789'), 2, 8, 0)).toBe(6);
@@ -621,7 +670,7 @@ describe('writeSome', () => {
     expect(read.toString('latin1', 0, 6)).toBe('234567');
     closeSync(fd);
     rmSync(directory, { recursive: true });
-    expect(caught(() => writeSome(fd, read, 0, 1, 0))).toMatchObject({ code: 'EBADF' });
+    expect(await caught(() => writeSome(fd, read, 0, 1, 0))).toMatchObject({ code: 'EBADF' });
     expect(() => writeSome(1, read, 5, 11, 0)).toThrow(RangeError);
   });
 });
