@@ -5,11 +5,10 @@ import { isatty } from 'node:tty';
 import type { Worker } from 'node:worker_threads';
 import { missingCapabilities } from '../../bpf/errors.js';
 import type { OutputRequest, ViewColumn } from '../pipeline/messages.js';
-import { type OpenedGadget, Session, type SessionOptions, describeFields, openGadget } from '../session.js';
 import { warmWorker } from '../pipeline/pipeline.js';
+import type { OpenedGadget, SessionOptions } from '../session.js';
 import { accountLine } from './account.js';
 import { UsageError, fail, say } from './fail.js';
-import { gadgetHelp, runHelp } from './run-help.js';
 import { type RunFlags, readFlags, readImage, runOptions } from './run-flags.js';
 
 /** A fixed look on a gadget, such as that of the classic `ig trace exec`. */
@@ -29,17 +28,18 @@ export async function run(words: readonly string[]): Promise<void> {
   if (image === undefined) {
     if (!flags.help)
       throw new UsageError('which gadget? Try `ig run trace_exec`; `ig list-gadgets` names what there is');
+    const { runHelp } = await import('./run-help.js');
     writeSync(1, runHelp());
     return;
   }
-  if (!flags.help) requireCapabilities();
-  const worker = flags.help ? undefined : warmWorker();
+  const worker = flags.help ? undefined : makeReady();
+  const { openGadget } = await import('../session.js');
   const opened = await openGadget(image, { registry: registryOptions(flags) }).catch((error: unknown) => {
     throw withOrderHint(error, words, image);
   });
   const reading = readFlags(words, runOptions(), opened.gadget.params);
   if (reading.flags.help) {
-    writeSync(1, gadgetHelp(opened, await describeFields(opened.gadget), image));
+    await printHelp(opened, image);
     return;
   }
   const extra = reading.operands.filter((word) => word !== image);
@@ -60,12 +60,12 @@ function withOrderHint(error: unknown, words: readonly string[], image: string):
 /** Runs a classic view of a gadget with the words behind its command. */
 export async function runView(view: View, words: readonly string[]): Promise<void> {
   const { flags: first } = readImage(words, runOptions());
-  if (!first.help) requireCapabilities();
-  const worker = first.help ? undefined : warmWorker();
+  const worker = first.help ? undefined : makeReady();
+  const { openGadget } = await import('../session.js');
   const opened = await openGadget(view.image, { registry: registryOptions(first) });
   const { operands, flags, values } = readFlags(words, runOptions(), opened.gadget.params);
   if (flags.help) {
-    writeSync(1, gadgetHelp(opened, await describeFields(opened.gadget), view.image, view.command));
+    await printHelp(opened, view.image, view.command);
     return;
   }
   if (operands.length > 0)
@@ -114,6 +114,18 @@ function terminalWidth(): number {
   return process.stdout.columns || 80;
 }
 
+/** The pipeline's worker, begun before all else, as it takes longest: half of it loads beside our own modules. */
+function makeReady(): Worker {
+  requireCapabilities();
+  return warmWorker();
+}
+
+async function printHelp(opened: OpenedGadget, image: string, command?: string): Promise<void> {
+  const { describeFields } = await import('../session.js');
+  const { gadgetHelp } = await import('./run-help.js');
+  writeSync(1, gadgetHelp(opened, await describeFields(opened.gadget), image, command));
+}
+
 function requireCapabilities(): void {
   const missing = missingCapabilities(['CAP_BPF', 'CAP_PERFMON']);
   if (missing.length === 0) return;
@@ -130,6 +142,7 @@ async function runGadget(
   options: SessionOptions,
   worker?: Worker,
 ): Promise<void> {
+  const { Session } = await import('../session.js');
   if (flags.verbose) sayImage(opened);
   const end = waitForEnd();
   const starting = Session.start(
