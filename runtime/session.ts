@@ -10,6 +10,7 @@ import { ociArchitecture } from '../oci/descriptor.js';
 import type { RegistryOptions } from '../oci/registry.js';
 import { type ResolvedImage, resolveImage } from '../oci/resolve.js';
 import type { PreparedGuest } from '../wasm/host/component.js';
+import type { TableChange } from './containers/change.js';
 import { ContainerManager } from './containers/manager.js';
 import { hostMntns } from './containers/proc.js';
 import { Selector } from './containers/selector.js';
@@ -163,6 +164,12 @@ export class Session {
         hostMntns: hostMntns(),
         filtering: manager.filterMap !== undefined,
       });
+      // What changes while the worker starts is newer than the table it starts with.
+      const changes: TableChange[] = [];
+      manager.table.subscribe((change) => {
+        if (pipeline === undefined) changes.push(change);
+        else pipeline.tellContainer(change);
+      });
       pipeline = await Pipeline.start(
         { ...config, containers },
         {
@@ -173,8 +180,7 @@ export class Session {
         },
         worker,
       );
-      const running = pipeline;
-      manager.table.subscribe((change) => running.tellContainer(change));
+      for (const change of changes) pipeline.tellContainer(change);
       for (const sentence of [...manager.warnings, ...loaded.attach()]) listener.warn(sentence);
       pipeline.begin();
       return new Session(loaded, manager, pipeline);
