@@ -48,7 +48,6 @@ export class Pipeline {
   private readonly listener: PipelineListener;
   private worker: Worker | undefined;
   private watchdog: NodeJS.Timeout | undefined;
-  private begun = false;
   private stopping = false;
   private guestFailures = 0;
   private wasmEnabled = true;
@@ -75,7 +74,6 @@ export class Pipeline {
 
   /** Prints the header and starts reading. */
   begin(): void {
-    this.begun = true;
     this.post({ type: 'begin', printHeader: true });
     let visit = 0;
     let since = 0;
@@ -101,16 +99,16 @@ export class Pipeline {
 
   /** Reads what the rings still hold, writes it, ends the worker. The programs should be detached by now. */
   async stop(): Promise<void> {
-    if (this.worker === undefined) return;
-    this.stopping = true;
-    const done = new Promise<void>((resolve) => (this.finished = resolve));
-    this.control.stop();
-    if (!this.begun) this.post({ type: 'begin', printHeader: false });
-    const timer = setTimeout(() => this.finished?.(), STOP_BUDGET_MS + this.config.guestBudgetMs);
-    await done;
-    clearTimeout(timer);
     clearInterval(this.watchdog);
-    await this.worker?.terminate();
+    this.stopping = true;
+    this.control.stop();
+    if (this.worker !== undefined) {
+      const done = new Promise<void>((resolve) => (this.finished = resolve));
+      const timer = setTimeout(() => this.finished?.(), STOP_BUDGET_MS + this.config.guestBudgetMs);
+      await done;
+      clearTimeout(timer);
+      await this.worker?.terminate();
+    }
     this.worker = undefined;
     this.control.settle(this.control.guestSequence % 2 === 1 ? 'lostGuest' : 'lostOutput');
   }
@@ -154,6 +152,10 @@ export class Pipeline {
         } else if (message.type === 'failed')
           fail(new PipelineError(message.message, { name: message.name }));
         else this.hear(message);
+      });
+      worker.on('exit', () => {
+        if (this.worker === worker) this.worker = undefined;
+        this.finished?.();
       });
       worker.on('error', (error) =>
         fail(new PipelineError(`the event pipeline failed: ${error.message}`, { cause: error })),
