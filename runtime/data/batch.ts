@@ -8,7 +8,10 @@ export const MAX_BATCH_RECORDS = 2048;
 /** Room at the start of a batch's bytes for its offsets, u32 each, one more than records. */
 export const OFFSETS_SIZE_BYTES = (MAX_BATCH_RECORDS + 2) * 4;
 
-/** One value, found: the bytes it stands in. Reused for every value, so nothing is allocated per event. */
+/**
+ * One value, found: the bytes it stands in. Reused for every value, so nothing is allocated per event.
+ * `view` is over the same memory as `bytes`, from the same start.
+ */
 export class Span {
   bytes: Uint8Array = EMPTY;
   view: DataView = EMPTY_VIEW;
