@@ -45,7 +45,7 @@ export const IMAGES = {
 export async function build() {
   rmSync(OUT, { recursive: true, force: true });
   mkdirSync(OUT, { recursive: true });
-  compileHost('noop.c', `${PREFIX}${BINARIES.measured}`, ['-static', '-nostdlib']);
+  compileHost('../live/programs/tiny.c', `${PREFIX}${BINARIES.measured}`, ['-static', '-nostdlib']);
   copyFileSync(`${PREFIX}${BINARIES.measured}`, `${PREFIX}${BINARIES.warm}`);
   compileHost('execgen.c', PROGRAMS.execgen, [`-DPREFIX="${PREFIX}"`]);
   compileHost('feeder.c', PROGRAMS.feeder, ['-lbpf']);

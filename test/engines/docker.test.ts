@@ -13,7 +13,6 @@ import { ContainerView, NOT_CONTAINER, UNKNOWN } from '../../runtime/containers/
 import { compileFile } from '../live/compile.js';
 import { canRunDockerd, startDockerd, type Dockerd } from './dockerd.js';
 
-const INCLUDE = fileURLToPath(new URL('../../bpf/include', import.meta.url));
 const RUN = ['run', '--rm', '--network=none'];
 /** Lives until it is removed, and dies at once then. */
 const IDLE = ['busybox', 'sleep', '1000'];
@@ -26,7 +25,7 @@ describe.skipIf(!canRunDockerd())('containers of docker', { timeout: 60_000 }, (
   const cleanups: (() => void)[] = [];
 
   beforeAll(async () => {
-    execs = compileFile(fileURLToPath(new URL('execs.bpf.c', import.meta.url)), ['-I', INCLUDE]);
+    execs = compileFile(fileURLToPath(new URL('execs.bpf.c', import.meta.url)));
     dockerd = await startDockerd();
     dockerd.importBusybox();
   }, 90_000);
@@ -37,11 +36,10 @@ describe.skipIf(!canRunDockerd())('containers of docker', { timeout: 60_000 }, (
     changes = [];
   });
 
-  afterEach(() => {
+  afterEach(async () => {
     for (const cleanup of cleanups.splice(0)) cleanup();
     manager?.close();
-    const ids = dockerd.docker('ps', '-aq').split('\n').filter(Boolean);
-    if (ids.length > 0) dockerd.docker('rm', '-f', ...ids);
+    await dockerd.removeContainers();
   });
 
   async function start(

@@ -20,6 +20,7 @@ import { readdirSync, symlinkSync, writeFileSync, closeSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { until } from '../until.js';
 
 const READY_TIMEOUT_MS = 60_000;
 const STOP_TIMEOUT_MS = 30_000;
@@ -32,6 +33,8 @@ export interface Dockerd {
   spawnDocker(...args: string[]): ChildProcess;
   /** Makes the image `busybox:latest` (Debian's busybox, dash as sh, so that every command is an exec). */
   importBusybox(): void;
+  /** Ends and removes all containers. */
+  removeContainers(): Promise<void>;
   /** Stops the daemon, and with it its containers; data stays. */
   stop(): Promise<void>;
   /** Starts it again after {@link stop}. */
@@ -107,15 +110,25 @@ class PrivateDockerd implements Dockerd {
     const log = openSync(join(this.#directory, 'dockerd.log'), 'a');
     this.#daemon = spawn('dockerd', this.#arguments(), { detached: true, stdio: ['ignore', log, log] });
     closeSync(log);
-    const deadlineMs = Date.now() + READY_TIMEOUT_MS;
-    while (
-      spawnSync('docker', ['-H', `unix://${this.socketPath}`, 'version'], { stdio: 'ignore' }).status !== 0
-    ) {
-      if (this.#daemon.exitCode !== null || Date.now() > deadlineMs) {
-        throw new Error(`dockerd does not start: ${this.#lastLog()}`);
-      }
-      await sleep(100);
-    }
+    await until(() => this.#answers(), 'dockerd', READY_TIMEOUT_MS).catch((cause: unknown) => {
+      throw new Error(`dockerd does not start: ${this.#lastLog()}`, { cause });
+    });
+  }
+
+  #answers(): boolean {
+    if (this.#daemon?.exitCode !== null) throw new Error('dockerd ended');
+    const words = ['-H', `unix://${this.socketPath}`, 'version'];
+    return spawnSync('docker', words, { stdio: 'ignore' }).status === 0;
+  }
+
+  removeContainers(): Promise<void> {
+    return until(() => {
+      const ids = this.docker('ps', '-aq').split('\n').filter(Boolean);
+      if (ids.length === 0) return true;
+      // Fails for one that is being removed already, as those of `docker run --rm` are.
+      spawnSync('docker', ['-H', `unix://${this.socketPath}`, 'rm', '-f', ...ids], { stdio: 'ignore' });
+      return false;
+    }, 'the removal of all containers');
   }
 
   async stop(): Promise<void> {
@@ -134,22 +147,12 @@ class PrivateDockerd implements Dockerd {
 
   async close(): Promise<void> {
     for (const client of this.#clients) client.kill('SIGKILL');
-    await this.#removeContainers();
+    // Containers that ignore SIGTERM would make the daemon wait ten seconds for each.
+    if (this.#daemon?.exitCode === null) await this.removeContainers().catch(() => undefined);
     await this.stop();
     removeEmptyCgroups();
     unmountBelow(this.#directory);
     rmSync(this.#directory, { recursive: true, force: true });
-  }
-
-  /** Containers that ignore SIGTERM would make the daemon wait ten seconds for each. */
-  async #removeContainers(): Promise<void> {
-    if (this.#daemon === undefined || this.#daemon.exitCode !== null) return;
-    try {
-      const ids = this.docker('ps', '-aq').split('\n').filter(Boolean);
-      if (ids.length > 0) this.docker('rm', '-f', ...ids);
-    } catch {
-      await sleep(0);
-    }
   }
 
   #arguments(): string[] {

@@ -3,8 +3,8 @@
 import { execFileSync, spawnSync } from 'node:child_process';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { Ig, runIg, type Ended } from '../ig.js';
 import { canRunDockerd, startDockerd, type Dockerd } from './dockerd.js';
-import { Ig, runIg, type Ended } from './ig-process.js';
 
 const NO_NETWORK = '--network=none';
 const IDLE = ['busybox', 'sleep', '1000'];
@@ -20,20 +20,13 @@ describe.skipIf(!canRunDockerd())('trace exec', { timeout: 90_000 }, () => {
 
   afterAll(() => dockerd?.close(), 60_000);
 
-  afterEach(() => {
-    const ids = dockerd.docker('ps', '-aq').split('\n').filter(Boolean);
-    if (ids.length > 0) dockerd.docker('rm', '-f', ...ids);
-  });
+  afterEach(() => dockerd.removeContainers());
 
-  function start(...args: string[]): Ig {
-    return Ig.start([...args, '--docker-socketpath', dockerd.socketPath]);
-  }
+  const withDocker = (...args: string[]): string[] => [...args, '--docker-socketpath', dockerd.socketPath];
 
-  async function tracing(...args: string[]): Promise<Ig> {
-    const ig = start(...args);
-    await ig.tracing();
-    return ig;
-  }
+  const tracing = (...args: string[]): Promise<Ig> => Ig.tracing(withDocker(...args));
+
+  const tracingQuietly = (...args: string[]): Promise<Ig> => Ig.tracingQuietly(withDocker(...args));
 
   /** Runs a container to its end. Its status is not of interest. */
   function runContainer(name: string, ...command: string[]): void {
@@ -55,10 +48,10 @@ describe.skipIf(!canRunDockerd())('trace exec', { timeout: 90_000 }, () => {
   }
 
   it('shows what the documentation of the classic command shows', async () => {
-    const ig = start('trace', 'exec', '-c', 'test-trace-exec');
+    const ig = Ig.start(withDocker('trace', 'exec', '-c', 'test-trace-exec'));
     const header =
       'RUNTIME.CONTAINERNAME                             PID        PPID       COMM             RET ARGS';
-    await ig.until(() => ig.stdout.includes('\n'), 'print its header');
+    await ig.until(() => ig.stdout.includes('\n'), 'its header');
     expect(ig.stdout.trimEnd()).toBe(header);
 
     const script = 'while /bin/true ; do whoami ; sleep 0.3 ; done';
@@ -73,7 +66,7 @@ describe.skipIf(!canRunDockerd())('trace exec', { timeout: 90_000 }, () => {
       '-c',
       script,
     );
-    await ig.until(() => rowsOf(ig.stdout).length >= 7, 'show two rounds of the loop');
+    await ig.until(() => rowsOf(ig.stdout).length >= 7, 'two rounds of the loop');
     const { status, stdout, stderr } = await ig.stop();
 
     const rows = rowsOf(stdout).slice(0, 7);
@@ -199,7 +192,7 @@ describe.skipIf(!canRunDockerd())('trace exec', { timeout: 90_000 }, () => {
 
   it('delivers containers that come and go one after the other, whatever kernel numbers they share', async () => {
     const names = ['first', 'second', 'third'];
-    const ig = await tracing('run', 'trace_exec', '-c', names.join(','), '-o', 'json');
+    const ig = await tracingQuietly('run', 'trace_exec', '-c', names.join(','), '-o', 'json');
     for (const name of names) runContainer(name, 'busybox', 'true', name);
     const { stderr } = await ig.stop();
     expect(ig.events().map((event) => event.args)).toEqual(names.map((name) => `true ${name}`));
@@ -207,7 +200,7 @@ describe.skipIf(!canRunDockerd())('trace exec', { timeout: 90_000 }, () => {
   });
 
   it('delivers a container that lives for one exec only', async () => {
-    const ig = await tracing('run', 'trace_exec', '-o', 'json');
+    const ig = await tracingQuietly('run', 'trace_exec', '-o', 'json');
     const names = Array.from({ length: 5 }, (_, i) => `short-${i}`);
     for (const name of names) runContainer(name, 'busybox', 'true', name);
     const { stderr } = await ig.stop();
@@ -250,7 +243,7 @@ describe.skipIf(!canRunDockerd())('trace exec', { timeout: 90_000 }, () => {
   });
 
   it('shows a container in whose mount namespace number a service was before', async () => {
-    const ig = await tracing('run', 'trace_exec', '-o', 'json', '-v');
+    const ig = await tracing('run', 'trace_exec', '-o', 'json');
     // The kernel gives the lowest free number to the next namespace.
     execFileSync('unshare', ['-m', 'sh', '-c', '/bin/true; sleep 0.2']);
     await sleep(200);
@@ -268,8 +261,8 @@ describe.skipIf(!canRunDockerd())('trace exec', { timeout: 90_000 }, () => {
   });
 
   it('warns when docker does not answer, and goes on without names', async () => {
-    const ig = Ig.start(['run', 'trace_exec', '-o', 'json', '--docker-socketpath', NO_SOCKET]);
-    await ig.tracing();
+    const words = ['run', 'trace_exec', '-o', 'json', '--docker-socketpath', NO_SOCKET];
+    const ig = await Ig.tracingQuietly(words);
     const id = startContainer('nameless', ...IDLE);
     const own = () => ig.events().filter(({ runtime }) => runtime?.['containerId'] === id);
     await ig.until(() => own().length > 0);
@@ -287,7 +280,7 @@ describe.skipIf(!canRunDockerd())('trace exec', { timeout: 90_000 }, () => {
     await dockerd.stop();
     await dockerd.start();
     runContainer('after', 'busybox', 'true', 'after');
-    await ig.until(() => ig.stdout.includes('true after'), 'see the container after the restart');
+    await ig.until(() => ig.stdout.includes('true after'), 'the container after the restart');
     await ig.stop();
     expect(nameOf(ig, 'true after')).toBe('after');
   });

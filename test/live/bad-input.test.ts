@@ -12,14 +12,13 @@ import { ociArchitecture } from '../../oci/descriptor.js';
 import { buildGadgetImage, readGadgetImage, type GadgetPlatform } from '../../oci/gadget-image.js';
 import { Layout } from '../../oci/layout.js';
 import { build as buildComponent } from '../../wasm/sdk/assemblyscript/build.js';
-import { Ig, runIg, type IgOptions } from '../engines/ig-process.js';
+import { Ig, runIg, type IgOptions } from '../ig.js';
 import { createTemporaryDirectory, removeDirectory, temporaryDirectory } from '../registry/images.js';
 import { startRegistry, type RunningRegistry } from '../registry/registry.js';
 import { compileBpf, compileFile } from './compile.js';
 
 const BUILTIN = fileURLToPath(new URL('../../dist/images', import.meta.url));
 const BUILTIN_NAME = 'ghcr.io/inspektor-gadget/gadget/trace_exec:latest';
-const INCLUDE = fileURLToPath(new URL('../../bpf/include', import.meta.url));
 const RUN = ['run', 'trace_exec', '--host', '--timeout', '5'];
 const USAGE = 2;
 /** A user without a name: events of it alone keep the rest of the machine out. */
@@ -390,7 +389,7 @@ describe('a Wasm module', { timeout: 90_000 }, () => {
   it('is refused when it hangs while it starts', async () => {
     const path = await image({ ebpf, metadata, wasm: modules.get('hangsAtStart')! });
     const ig = Ig.start(['run', path, '--host'], withoutStore());
-    await ig.until(() => ig.stderr !== '', 'say that it hangs', 40_000);
+    await ig.until(() => ig.stderr !== '', 'it says that it hangs');
     const { status, stderr } = await ig.end();
     expect(stderr).toMatch(/^Error: .*did not start.*\n$/);
     expect(status).toBe(1);
@@ -400,7 +399,7 @@ describe('a Wasm module', { timeout: 90_000 }, () => {
     const path = await image({ ebpf, metadata, wasm: modules.get('hangsAtStart')! });
     const ig = Ig.start(['run', path, '--host'], withoutStore());
     await sleep(2000);
-    expect((await ig.stop(40_000)).stderr).toBe('');
+    expect((await ig.stop()).stderr).toBe('');
   });
 
   /** Has programs executed until ig says what is waited for. */
@@ -410,7 +409,7 @@ describe('a Wasm module', { timeout: 90_000 }, () => {
       uid: UID,
     });
     try {
-      await ig.until(condition, 'what the test waits for', 40_000);
+      await ig.until(condition);
     } finally {
       loop.kill('SIGKILL');
       await once(loop, 'exit');
@@ -432,8 +431,7 @@ describe('a Wasm module', { timeout: 90_000 }, () => {
   ])('that %s is left out after three failures, and the losses are counted', async (_, name, warning) => {
     const path = await image({ ebpf, metadata, wasm: modules.get(name)! });
     const flags = ['--host', '-o', 'json', '--uid', String(UID)];
-    const ig = Ig.start(['run', path, ...flags], withoutStore());
-    await ig.tracing();
+    const ig = await Ig.tracingQuietly(['run', path, ...flags], withoutStore());
     await execUntil(ig, () => ig.events().length > 3);
     const { status, stderr } = await ig.stop();
     expect(status).toBe(0);
@@ -468,7 +466,7 @@ char LICENSE[] SEC("license") = "GPL";
 function compileText(text: string): Uint8Array {
   const path = join(temporaryDirectory(), 'program.bpf.c');
   writeFileSync(path, text);
-  return compileFile(path, ['-I', INCLUDE]);
+  return compileFile(path);
 }
 
 function hasKprobes(): boolean {

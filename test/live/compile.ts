@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
+const INCLUDE = fileURLToPath(new URL('../../bpf/include', import.meta.url));
 const OLDEST_CLANG = 16;
 const NEWEST_CLANG = 30;
 
@@ -28,28 +29,18 @@ export function findClang(): string {
 }
 
 /** The eBPF object of `test/live/bpf/NAME.bpf.c`. */
-export function compileBpf(name: string, flags: readonly string[] = []): Uint8Array {
-  return compileFile(fileURLToPath(new URL(`bpf/${name}.bpf.c`, import.meta.url)), flags);
+export function compileBpf(name: string): Uint8Array {
+  return compileFile(fileURLToPath(new URL(`bpf/${name}.bpf.c`, import.meta.url)));
 }
 
-/** The eBPF object of a C file anywhere. */
-export function compileFile(path: string, flags: readonly string[] = []): Uint8Array {
+/** The eBPF object of a C file anywhere, with the headers of gadgets. */
+export function compileFile(path: string): Uint8Array {
   const directory = mkdtempSync(join(tmpdir(), 'ig-compile-'));
   try {
     const output = join(directory, 'out.o');
-    const includes = ['-I', `/usr/include/${process.arch === 'arm64' ? 'aarch64' : 'x86_64'}-linux-gnu`];
-    execFileSync(findClang(), [
-      '-O2',
-      '-g',
-      '-target',
-      'bpf',
-      ...includes,
-      ...flags,
-      '-c',
-      path,
-      '-o',
-      output,
-    ]);
+    const machine = `/usr/include/${process.arch === 'arm64' ? 'aarch64' : 'x86_64'}-linux-gnu`;
+    const flags = ['-O2', '-g', '-target', 'bpf', '-I', machine, '-I', INCLUDE];
+    execFileSync(findClang(), [...flags, '-c', path, '-o', output]);
     return readFileSync(output);
   } finally {
     rmSync(directory, { recursive: true });

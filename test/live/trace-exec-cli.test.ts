@@ -4,7 +4,7 @@ import { mkdirSync, readFileSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parse as parseYaml, parseAllDocuments } from 'yaml';
-import { type ExecEvent, IG, type Result, Tracing, ig, parseAccount, trace } from './ig.js';
+import { type Ended, type ExecEvent, IG, Ig, parseAccount, runIg, trace } from '../ig.js';
 import { Launcher, type Programs, buildPrograms } from './programs.js';
 
 const COMM = 'ig-cli';
@@ -19,13 +19,13 @@ beforeAll(() => {
 afterAll(() => programs.remove());
 
 /** Traces two execs. */
-async function traceTwo(...args: string[]): Promise<Result & { pids: number[] }> {
-  const tracing = await Tracing.start(['--host', '--comm', COMM, ...args]);
+async function traceTwo(...args: string[]): Promise<Ended & { pids: number[] }> {
+  const ig = await Ig.tracing(['run', 'trace_exec', '--host', '--comm', COMM, ...args]);
   const pids = [
     (await new Launcher(programs, 'path', program).go(ARGUMENTS)).pid,
     (await new Launcher(programs, 'path', program).go(['second'])).pid,
   ];
-  return { ...(await tracing.stop()), pids };
+  return { ...(await ig.stop()), pids };
 }
 
 describe('output modes', () => {
@@ -72,7 +72,7 @@ describe('output modes', () => {
   });
 
   it('none prints nothing and counts all the same', async () => {
-    const { stdout, stderr } = await traceTwo('-o', 'none', '-v');
+    const { stdout, stderr } = await traceTwo('-o', 'none');
     expect(stdout).toBe('');
     expect(parseAccount(stderr)).toMatchObject({ delivered: 2, filtered: 0, lost: 0 });
   });
@@ -125,8 +125,8 @@ describe('--fields', () => {
 });
 
 describe('help', () => {
-  it('names all commands', () => {
-    const { stdout, stderr, status } = ig('--help');
+  it('names all commands', async () => {
+    const { stdout, stderr, status } = await runIg(['--help']);
     expect({ stderr, status }).toEqual({ stderr: '', status: 0 });
     for (const command of ['run', 'trace', 'list-gadgets', 'version', 'completion']) {
       expect(stdout).toMatch(new RegExp(`^  ${command}\\b.* {2}\\w+`, 'm'));
@@ -136,15 +136,15 @@ describe('help', () => {
 
   it.each(['run', 'trace', 'trace exec', 'list-gadgets', 'version', 'completion'])(
     'of %s has a usage line',
-    (command) => {
-      const { stdout, stderr, status } = ig(...command.split(' '), '--help');
+    async (command) => {
+      const { stdout, stderr, status } = await runIg([...command.split(' '), '--help']);
       expect({ stderr, status }).toEqual({ stderr: '', status: 0 });
       expect(stdout).toMatch(new RegExp(`^Usage: ig ${command}`, 'm'));
     },
   );
 
-  it('of a gadget describes all its parameters', () => {
-    const { stdout, stderr, status } = ig('run', 'trace_exec', '-h');
+  it('of a gadget describes all its parameters', async () => {
+    const { stdout, stderr, status } = await runIg(['run', 'trace_exec', '-h']);
     expect({ stderr, status }).toEqual({ stderr: '', status: 0 });
     const gadget = parseYaml(
       readFileSync(new URL('../../gadgets/trace_exec/gadget.yaml', import.meta.url), 'utf8'),
@@ -157,7 +157,7 @@ describe('help', () => {
   });
 
   it('of a gadget describes every field that its events have', async () => {
-    const { stdout } = ig('run', 'trace_exec', '-h');
+    const { stdout } = await runIg(['run', 'trace_exec', '-h']);
     const section = stdout.slice(stdout.indexOf('\nFields'), stdout.indexOf('\nExamples'));
     const lines = section.trim().split('\n').slice(1);
     const described = new Map(
@@ -174,18 +174,19 @@ describe('help', () => {
 });
 
 describe('small commands', () => {
-  it('version prints that of the package', () => {
+  it('version prints that of the package', async () => {
     const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
       version: string;
     };
-    expect(ig('version')).toMatchObject({ stdout: `v${version}\n`, stderr: '', status: 0 });
+    expect(await runIg(['version'])).toMatchObject({ stdout: `v${version}\n`, stderr: '', status: 0 });
   });
 
-  it('list-gadgets names trace_exec and its digest', () => {
-    const { stdout, status } = ig('list-gadgets');
+  it('list-gadgets names trace_exec and its digest', async () => {
+    const { stdout, status } = await runIg(['list-gadgets']);
     expect(status).toBe(0);
     expect(stdout).toMatch(/^trace_exec +\S+ +sha256:[0-9a-f]{64}$/m);
-    const gadgets = JSON.parse(ig('list-gadgets', '-o', 'json').stdout) as { name: string; digest: string }[];
+    const list = (await runIg(['list-gadgets', '-o', 'json'])).stdout;
+    const gadgets = JSON.parse(list) as { name: string; digest: string }[];
     expect(stdout).toContain(gadgets.find(({ name }) => name === 'trace_exec')!.digest);
   });
 });
@@ -220,8 +221,8 @@ describe('completion', () => {
     expect(complete('ig', 'completion', 'f')).toEqual(['fish']);
   });
 
-  it.each(['bash', 'zsh', 'fish'])('for %s is a script', (shell) => {
-    const { stdout, stderr, status } = ig('completion', shell);
+  it.each(['bash', 'zsh', 'fish'])('for %s is a script', async (shell) => {
+    const { stdout, stderr, status } = await runIg(['completion', shell]);
     expect({ stderr, status }).toEqual({ stderr: '', status: 0 });
     expect(stdout).toContain('list-gadgets');
     // The other shells are not installed everywhere; what they share with bash is checked.

@@ -3,12 +3,13 @@ import { execFileSync, spawn } from 'node:child_process';
 import { closeSync, constants, openSync, readFileSync, readSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type Account, IG, Tracing, parseAccount, parseEvents, trace } from './ig.js';
+import { type Account, IG, Ig, parseAccount, parseEvents, trace } from '../ig.js';
 import { type Programs, buildPrograms, ended, runProgram } from './programs.js';
 
 const EXECS = 20_000;
 /** A name of their own: the filter for it keeps the rest of the machine out. */
 const COMM = 'ig-burst-tiny';
+const RUN = ['run', 'trace_exec', '--host', '--comm', COMM];
 
 let programs: Programs;
 let tiny: string;
@@ -39,7 +40,7 @@ function expectInOrder(numbers: readonly number[]): void {
 
 describe(`${EXECS} execs at full speed`, () => {
   it('are all delivered as JSON or counted', async () => {
-    const { events, did, stderr } = await trace(['-v', '--comm', COMM], () => burst());
+    const { events, did, stderr } = await trace(['--comm', COMM], () => burst());
     expect(did).toBe(EXECS);
     const account = parseAccount(stderr);
     expectComplete(account, did);
@@ -49,9 +50,9 @@ describe(`${EXECS} execs at full speed`, () => {
   });
 
   it('are all delivered as columns or counted', async () => {
-    const tracing = await Tracing.start(['-v', '--host', '--comm', COMM]);
+    const ig = await Ig.tracing(RUN);
     const executed = await burst();
-    const { stdout, stderr } = await tracing.stop();
+    const { stdout, stderr } = await ig.stop();
     const account = parseAccount(stderr);
     expectComplete(account, executed);
     const lines = stdout.split('\n').slice(1, -1);
@@ -60,9 +61,7 @@ describe(`${EXECS} execs at full speed`, () => {
   });
 
   it('are delivered, filtered out or counted with filters', async () => {
-    const { events, did, stderr } = await trace(['-v', '--comm', COMM, '--filter', 'args~[05]$'], () =>
-      burst(),
-    );
+    const { events, did, stderr } = await trace(['--comm', COMM, '--filter', 'args~[05]$'], () => burst());
     const account = parseAccount(stderr);
     expectComplete(account, did);
     expect(events).toHaveLength(account.delivered);
@@ -70,7 +69,7 @@ describe(`${EXECS} execs at full speed`, () => {
   });
 
   it('that fail are all delivered or counted', async () => {
-    const { events, stderr } = await trace(['-v', '--comm', 'burst', '--ignore-failed=false'], () =>
+    const { events, stderr } = await trace(['--comm', 'burst', '--ignore-failed=false'], () =>
       runProgram(programs.burst, [`${EXECS}`, '/nothing/here']),
     );
     const account = parseAccount(stderr);
@@ -84,11 +83,11 @@ describe(`${EXECS} execs at full speed`, () => {
   });
 
   it('are counted where they do not fit into the ring buffer', async () => {
-    const tracing = await Tracing.start(['-v', '--host', '-o', 'json', '--comm', COMM]);
-    process.kill(tracing.pid, 'SIGSTOP');
+    const ig = await Ig.tracing([...RUN, '-o', 'json']);
+    process.kill(ig.pid, 'SIGSTOP');
     const executed = await burst();
-    process.kill(tracing.pid, 'SIGCONT');
-    const { stdout, stderr } = await tracing.stop();
+    process.kill(ig.pid, 'SIGCONT');
+    const { stdout, stderr } = await ig.stop();
     const account = parseAccount(stderr);
     expectComplete(account, executed);
     expect(account.lost).toBeGreaterThan(0);
@@ -103,10 +102,10 @@ describe(`${EXECS} execs at full speed`, () => {
     execFileSync('mkfifo', [fifo]);
     const reader = openSync(fifo, constants.O_RDWR | constants.O_NONBLOCK);
     const writer = openSync(fifo, constants.O_WRONLY);
-    const tracing = await Tracing.start(['-v', '--host', '-o', 'json', '--comm', COMM], writer);
+    const ig = await Ig.tracing([...RUN, '-o', 'json'], { stdout: writer });
     closeSync(writer);
     const executed = await burst();
-    const { status, stderr } = await tracing.stop();
+    const { status, stderr } = await ig.stop();
     expect(status).toBe(0);
     const account = parseAccount(stderr);
     expectComplete(account, executed);
@@ -132,17 +131,17 @@ function readAll(fd: number): string {
 
 describe('the end of a run', () => {
   it.each(['SIGINT', 'SIGTERM', 'SIGHUP'] as const)('by %s writes what was seen before', async (signal) => {
-    const tracing = await Tracing.start(['--host', '-o', 'json', '--comm', COMM]);
+    const ig = await Ig.tracingQuietly([...RUN, '-o', 'json']);
     const executed = await burst(200);
-    const { status, stdout, stderr } = await tracing.stop(signal);
+    const { status, stdout, stderr } = await ig.stop(signal);
     expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
     expect(parseEvents(stdout)).toHaveLength(executed);
   });
 
   it('by --timeout is no failure', async () => {
-    const tracing = await Tracing.start(['--host', '-o', 'json', '--comm', COMM, '--timeout', '5']);
+    const ig = await Ig.tracingQuietly([...RUN, '-o', 'json', '--timeout', '5']);
     const executed = await burst(200);
-    const { status, stdout, stderr } = await tracing.end();
+    const { status, stdout, stderr } = await ig.end();
     expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
     expect(parseEvents(stdout)).toHaveLength(executed);
   });
@@ -169,8 +168,8 @@ describe('the end of a run', () => {
 
 describe('two runs at the same time', () => {
   it('both see everything', async () => {
-    const args = ['--host', '-o', 'json', '--comm', COMM];
-    const [first, second] = [await Tracing.start(args), await Tracing.start(args)];
+    const args = [...RUN, '-o', 'json'];
+    const [first, second] = [await Ig.tracing(args), await Ig.tracing(args)];
     const executed = await burst(500);
     const one = parseEvents((await first.stop()).stdout);
     const more = await burst(500);

@@ -1,6 +1,8 @@
 /** trace_exec on a terminal: the header at once, columns that fit the window, nothing that drives the terminal. */
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { Terminal, Tracing, until } from './ig.js';
+import { Ig } from '../ig.js';
+import { Terminal } from '../terminal.js';
+import { until } from '../until.js';
 import { Launcher, type Programs, buildPrograms } from './programs.js';
 
 const RUN = ['run', 'trace_exec', '--host'];
@@ -76,17 +78,17 @@ describe('on a terminal', () => {
     expect([...before].length).toBeLessThanOrEqual(70);
     // The signal may take effect after the next event: later ones must follow.
     window.resize(160);
-    await window.eventually(async () => {
+    await until(async () => {
       const pid = await execute(LONG);
       return [...(await window.line(new RegExp(String(pid))))].length > 70;
-    });
+    }, 'wider lines');
     const after = await window.line(new RegExp(String(await execute(LONG))));
     expect([...after].length).toBeLessThanOrEqual(160);
     window.resize(50);
-    await window.eventually(async () => {
+    await until(async () => {
       const pid = await execute(LONG);
       return [...(await window.line(new RegExp(String(pid))))].length <= 50;
-    });
+    }, 'narrower lines');
   });
 
   it('arguments cannot drive the terminal', async () => {
@@ -117,10 +119,10 @@ describe('on a terminal', () => {
     terminal = new Terminal(60, [...RUN, '--comm', 'ig-terminal', '-o', 'json']);
     const window = terminal;
     let pid = 0;
-    await window.eventually(async () => {
+    await until(async () => {
       pid = await execute(LONG);
       return window.lines().length > 0;
-    });
+    }, 'the first event');
     const line = await window.line(new RegExp(String(pid)));
     expect(JSON.parse(line)).toMatchObject({ argv: [LONG] });
   });
@@ -128,16 +130,16 @@ describe('on a terminal', () => {
 
 describe('piped', () => {
   it('the header comes before the first event', async () => {
-    const tracing = await Tracing.start(['--host', '--comm', 'ig-terminal']);
-    await until('the header is there', () => tracing.output().endsWith('GROUP\n'));
-    const { stdout } = await tracing.stop();
+    const ig = await Ig.tracing([...RUN, '--comm', 'ig-terminal']);
+    await ig.until(() => ig.stdout.endsWith('GROUP\n'), 'its header');
+    const { stdout } = await ig.stop();
     expect(stdout).toMatch(/^RUNTIME\.CONTAINERNAME +COMM .* GROUP\n$/);
   });
 
   it('nothing is cut', async () => {
-    const tracing = await Tracing.start(['--host', '--comm', 'ig-terminal']);
+    const ig = await Ig.tracing([...RUN, '--comm', 'ig-terminal']);
     const pid = await execute('first', LONG);
-    const { stdout } = await tracing.stop();
+    const { stdout } = await ig.stop();
     const line = stdout.split('\n').find((text) => text.includes(` ${pid} `));
     expect(line).toContain(`first '${LONG}'`);
     expect(stdout).not.toMatch(/…/);

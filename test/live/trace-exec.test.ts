@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { mkdirSync, readFileSync, readlinkSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type ExecEvent, Tracing, parseAccount, trace } from './ig.js';
+import { type ExecEvent, Ig, parseAccount, trace } from '../ig.js';
 import { Launcher, type Programs, buildPrograms, ended, runProgram } from './programs.js';
 
 /** A user without a name: the filter for it keeps the rest of the machine out. */
@@ -388,11 +388,12 @@ describe('arguments', () => {
   });
 
   it('never bring a control byte into columns', async () => {
-    const tracing = await Tracing.start(['--host', '--fields', 'proc.pid,argv,args,command']);
+    const fields = 'proc.pid,argv,args,command';
+    const ig = await Ig.tracing(['run', 'trace_exec', '--host', '--fields', fields]);
     const argv = cases.flatMap(([, list]) => list.map((arg) => Buffer.from(arg)));
     const raw = Buffer.from(Array.from({ length: 255 }, (_, i) => i + 1));
     const { pid } = await new Launcher(programs, 'path', programs.tiny).go([...argv, raw]);
-    const { stdout } = await tracing.stop();
+    const { stdout } = await ig.stop();
     const line = stdout.split('\n').filter((text) => text.trimStart().startsWith(`${pid} `));
     expect(line).toHaveLength(2);
     expect(line[1]).toContain('\\x1b[31mred');
@@ -461,7 +462,7 @@ describe('--filter', () => {
   ): Promise<{ events: ExecEvent[]; pids: number[]; stderr: string }> {
     const [a, b] = [programs.tinyAs('ig-a'), programs.tinyAs('ig-b')];
     const { events, did, stderr } = await trace(
-      ['-v', '--uid', `${UID}`, ...filters.flatMap((filter) => ['--filter', filter])],
+      ['--uid', `${UID}`, ...filters.flatMap((filter) => ['--filter', filter])],
       async () => {
         const pids: number[] = [];
         for (let i = 0; i < 10; i++) {

@@ -5,10 +5,8 @@ import { closeSync, mkdirSync, openSync, readFileSync, writeFileSync } from 'nod
 import { connect, createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import { dirname, join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { until } from '../until.js';
 import { createTemporaryDirectory, removeDirectory } from './images.js';
-
-const READY_TIMEOUT_MS = 20_000;
 
 export interface RegistryKind {
   /** Requires this user and password (htpasswd). */
@@ -97,13 +95,13 @@ function writeLogin(directory: string, host: string, login: { username: string; 
 }
 
 async function waitUntilReady(child: ChildProcess, port: number, log: string): Promise<void> {
-  const deadlineMs = Date.now() + READY_TIMEOUT_MS;
-  while (!(await accepts(port))) {
-    if (child.exitCode !== null || Date.now() > deadlineMs) {
-      throw new Error(`docker-registry did not start: ${readFileSync(log, 'utf8')}`);
-    }
-    await sleep(50);
-  }
+  const ready = (): Promise<boolean> => {
+    if (child.exitCode !== null) throw new Error('docker-registry ended');
+    return accepts(port);
+  };
+  await until(ready, 'docker-registry').catch((cause: unknown) => {
+    throw new Error(`docker-registry did not start: ${readFileSync(log, 'utf8')}`, { cause });
+  });
 }
 
 function accepts(port: number): Promise<boolean> {

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { Layout } from '../../oci/layout.js';
-import { Ig, runIg, type Ended, type IgOptions } from '../engines/ig-process.js';
+import { Ig, runIg, type Ended, type IgOptions } from '../ig.js';
 import { createTemporaryDirectory, removeDirectory, temporaryDirectory } from './images.js';
 import { pushWithSkopeo, startRegistry, type RegistryKind, type RunningRegistry } from './registry.js';
 
@@ -87,8 +87,7 @@ describe('from a registry', () => {
 
   it('shows events with an image that was just pulled', async () => {
     const flags = ['--host', '-o', 'json', '--insecure-registries', address()];
-    const ig = Ig.start(['run', `${address()}/${NAME}`, ...flags], privately());
-    await ig.tracing();
+    const ig = await Ig.tracing(['run', `${address()}/${NAME}`, ...flags], privately());
     execFileSync('true', ['just-pulled']);
     await ig.until(() => ig.events().some(({ args }) => args === 'true just-pulled'));
     expect((await ig.stop()).status).toBe(0);
