@@ -15,7 +15,8 @@ NODE := $(shell command -v node)
 IG := $(NODE) dist/runtime/cli/ig.js
 
 TS := $(shell find runtime bpf wasm/host oci gadgets/build.ts -name "*.ts" -not -name "*.test.ts")
-GADGETS := $(shell find gadgets -mindepth 2 -type f -not -name "*.test.ts" -not -name "*.md")
+# The folders too: they change when a gadget or a file of one is removed.
+GADGETS := $(shell find gadgets -type d) $(shell find gadgets -mindepth 2 -type f -not -name "*.test.ts" -not -name "*.md")
 HEADERS := $(shell find bpf/include -name '*.h')
 SDK := $(shell find wasm/sdk wasm/wit -type f -not -name '*.test.*' -not -name '*.md')
 

@@ -6,7 +6,7 @@
 import { existsSync, statSync } from 'node:fs';
 import { copyImage } from './copy.js';
 import type { Descriptor } from './descriptor.js';
-import { AuthFileError, InvalidImageError, NotFoundError, OciError } from './errors.js';
+import { AuthFileError, InvalidImageError, NotFoundError, OciError, StoreError } from './errors.js';
 import { Layout } from './layout.js';
 import type { ImageEntry } from './layout.js';
 import { isTag, parseReference } from './reference.js';
@@ -47,7 +47,11 @@ export async function resolveImage(text: string, options: ResolveOptions): Promi
   if (file !== undefined) return resolveFile(file.path, file.name);
   const reference = parseReference(text);
   const { store, builtin } = options;
-  const stored = await lookUp(store, reference);
+  const stored = await lookUp(store, reference).catch((error: unknown) => {
+    // Another user's store need not be readable for a built-in gadget; a pull into it will say so.
+    if (reference.short && builtin !== undefined && error instanceof StoreError) return undefined;
+    throw error;
+  });
   if (stored !== undefined) {
     return { target: store, descriptor: stored, reference, from: 'store', location: store.root };
   }

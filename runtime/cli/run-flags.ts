@@ -101,7 +101,8 @@ export function readFlags(
 export function paramOption(param: Param): Option {
   const short = param.alias === undefined ? '' : `-${param.alias}, `;
   const fallback = param.defaultValue === '' ? '' : ` (default: ${param.defaultValue})`;
-  return new Option(`${short}--${param.key} <${param.type}>`, `${param.description}${fallback}`);
+  const must = param.mandatory ? ' (required)' : '';
+  return new Option(`${short}--${param.key} <${param.type}>`, `${param.description}${must}${fallback}`);
 }
 
 /** `--paths` alone means true, as in the peer's command line, so that it never eats the next word. */

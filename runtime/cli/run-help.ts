@@ -37,7 +37,7 @@ export function gadgetHelp(
   const { description, documentationURL } = gadget.metadata;
   const links = documentationURL === '' ? '' : `\nDocumentation: ${documentationURL}`;
   return `${gadget.metadata.name}: ${description}${links}
-Image: ${resolved.reference?.toString() ?? resolved.location} (${resolved.from})
+Image: ${resolved.from === 'builtin' ? 'built-in' : (resolved.reference?.toString() ?? resolved.location)}
 
 Usage: ${command} [flags]
 

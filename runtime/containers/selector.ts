@@ -19,8 +19,8 @@ export class Selector {
   /** Throws {@link SelectorError} on an empty name. */
   constructor(options: SelectorOptions = {}) {
     this.host = options.host ?? false;
-    const list = options.containerName ?? '';
-    const names = list === '' ? [] : list.split(',').map((item) => parseItem(item, list));
+    const list = options.containerName;
+    const names = list === undefined ? [] : list.split(',').map((item) => parseItem(item, list));
     this.included = new Set(names.filter((item) => !item.exclude).map((item) => item.name));
     this.excluded = new Set(names.filter((item) => item.exclude).map((item) => item.name));
   }

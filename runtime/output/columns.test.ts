@@ -124,6 +124,8 @@ describe('columns on a terminal', () => {
     expect(titles(80)).toEqual(['COMM', 'TID', 'ARGS', 'GROUP']);
     expect(titles(40)).toEqual(['COMM', 'TID', 'ARGS']);
     expect(titles(30)).toEqual(['COMM', 'ARGS']);
+    const changed = columnsOutput(selectColumns(testSource(fields), '-comm'), 20);
+    expect(headerOf(changed).trim()).toBe('ARGS');
     const asked = columnsOutput(selectColumns(testSource(fields), 'comm,tid,args,group'), 30);
     expect(headerOf(asked).trim().split(/ +/)).toHaveLength(4);
   });

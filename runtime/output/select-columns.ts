@@ -12,9 +12,13 @@ import { OutputError } from './errors.js';
  * Throws OutputError for a name that is unknown or means several fields.
  */
 export function selectColumns(source: DataSource, fields?: string): ColumnSpec[] {
-  // What was asked for by name is not left out for want of room.
-  const asked = fields === undefined ? {} : { expendable: false };
-  return selectFields(source, fields).map((field) => columnOf(field, asked));
+  const visible = new Set(source.valueFields().filter((field) => !isHidden(field)));
+  const relative = fields === undefined || /^\s*[+-]/.test(fields);
+  return selectFields(source, fields).map((field) => {
+    // What was asked for by name is not left out for want of room.
+    const asked = !(relative && visible.has(field));
+    return columnOf(field, asked ? { expendable: false } : {});
+  });
 }
 
 function selectFields(source: DataSource, choice: string | undefined): Field[] {
