@@ -29,15 +29,15 @@ Examples:
 
 /** What `ig run IMAGE -h` prints: the gadget's flags and fields. */
 export function gadgetHelp(
-  { gadget, resolved }: OpenedGadget,
+  { gadget, image, resolved }: OpenedGadget,
   fields: readonly FieldDescription[],
-  image: string,
-  command = `ig run ${image}`,
+  name: string,
+  command = `ig run ${name}`,
 ): string {
   const { description, documentationURL } = gadget.metadata;
   const links = documentationURL === '' ? '' : `\nDocumentation: ${documentationURL}`;
   return `${gadget.metadata.name}: ${description}${links}
-Image: ${resolved.from === 'builtin' ? 'built-in' : (resolved.reference?.toString() ?? resolved.location)}
+Image: ${image.digest}, ${resolved.from === 'builtin' ? 'built in' : `from ${resolved.location}`}
 
 Usage: ${command} [flags]
 
