@@ -33,7 +33,7 @@ async function compile(entry) {
   const root = dirname(entry);
   const entryText = `import './${basename(entry, '.ts')}';\nexport { ${[...FUNCTIONS, 'cabi_realloc'].join(', ')} } from 'ig/abi';\n`;
   let wasm;
-  const options = ['-O3', '--runtime', 'minimal', '--enable', 'bulk-memory', '--use', 'abort='];
+  const options = ['-O3', '--noColors', '--runtime', 'minimal', '--enable', 'bulk-memory', '--use', 'abort='];
   const { error, stderr } = await asc.main(
     [ENTRY, '--outFile', 'out.wasm', '--baseDir', root, '--path', SDK, ...options],
     {
