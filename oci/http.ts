@@ -152,7 +152,7 @@ export function connectionError(error: unknown, host: string): Error {
     const advice = /wrong.version.number/i.test(`${code} ${reason}`)
       ? `it does not speak TLS; if plain HTTP is meant, name it in --insecure-registries`
       : `${reason}; give the file of its CA in NODE_EXTRA_CA_CERTS, or name it in --insecure-registries for plain HTTP`;
-    return new TlsError(`cannot trust the TLS connection to registry ${host}: ${advice}`, { cause: error });
+    return new TlsError(`no trusted TLS connection to registry ${host}: ${advice}`, { cause: error });
   }
   return new UnreachableError(
     `cannot reach registry ${host} (${describeFailure(code, reason)}): check the network, or pull the image elsewhere and run it from a file`,

@@ -19,7 +19,7 @@ export interface FieldSpec {
 }
 
 /** Distance between the orders of two neighbouring fields, so that others can be put between them. */
-export const ORDER_STEP = 100;
+const ORDER_STEP = 100;
 
 export class DataSource {
   readonly name: string;

@@ -4,7 +4,7 @@ import { isIP } from 'node:net';
 import { ParamError } from './errors.js';
 import type { ParamMetadata } from './metadata.js';
 
-export const PARAM_TYPES = [
+const PARAM_TYPES = [
   'bool',
   'string',
   'int8',

@@ -47,7 +47,7 @@ const TYPE_WIDTHS: Partial<Record<Kind, number>> = {
 };
 
 /** The name a column goes by: annotation `columns.alias`, else the field's full name. */
-export function aliasOf(field: Field): string {
+function aliasOf(field: Field): string {
   return field.annotations['columns.alias'] ?? field.fullName;
 }
 

@@ -9,7 +9,7 @@ const BUSY_RECORDS = 8;
 /** Longest nap while events flow: the bound of the latency. */
 const MAX_NAP_MS = 20;
 /** Longest wait when nothing happens: the bound of the answer to a message or a stop. */
-export const IDLE_WAIT_MS = 100;
+const IDLE_WAIT_MS = 100;
 
 export interface Nap {
   /** `ring`: until a record comes or the time is over. `clock`: just the time. `none`: drain again now. */

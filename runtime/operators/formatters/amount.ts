@@ -8,7 +8,7 @@ const LONGEST_AMOUNT = 64;
 const BYTE_UNITS = ['B', 'kB', 'MB', 'GB', 'TB', 'PB', 'EB'];
 
 /** With decimal units and two digits: `999 B`, `1.2 kB`, `83 MB`. */
-export function bytesText(bytes: number): string {
+function bytesText(bytes: number): string {
   if (bytes < 10) return `${bytes} B`;
   let unit = 0;
   let value = bytes;
