@@ -17,6 +17,7 @@ IG := $(NODE) dist/runtime/cli/ig.js
 TS := $(shell find runtime bpf wasm/host oci gadgets/build.ts -name "*.ts" -not -name "*.test.ts")
 # The folders too: they change when a gadget or a file of one is removed.
 GADGETS := $(shell find gadgets -type d) $(shell find gadgets -mindepth 2 -type f -not -name "*.test.ts" -not -name "*.md")
+PROTO := $(shell find runtime/containers/engines/proto -type f)
 HEADERS := $(shell find bpf/include -name '*.h')
 SDK := $(shell find wasm/sdk wasm/wit -type f -not -name '*.test.*' -not -name '*.md')
 
@@ -42,9 +43,10 @@ dist/.tsc: $(TS) tsconfig.json tsconfig.build.json node_modules/.package-lock.js
 	@chmod +x dist/runtime/cli/ig.js && touch $@
 
 # Files that run-time code reads beside itself.
-dist/.assets: runtime/gadget/gadget.schema.json package.json dist/.tsc
-	@mkdir -p dist/runtime/gadget
+dist/.assets: runtime/gadget/gadget.schema.json $(PROTO) package.json dist/.tsc
+	@mkdir -p dist/runtime/gadget dist/runtime/containers/engines
 	cp runtime/gadget/gadget.schema.json dist/runtime/gadget/
+	cp -r runtime/containers/engines/proto dist/runtime/containers/engines/
 	cp package.json dist/
 	@touch $@
 

@@ -11,12 +11,14 @@ import type { RegistryOptions } from '../oci/registry.js';
 import { type ResolvedImage, resolveImage } from '../oci/resolve.js';
 import type { PreparedGuest } from '../wasm/host/component.js';
 import type { TableChange } from './containers/change.js';
+import type { EngineOptions } from './containers/engines/index.js';
+import { isKubernetesNode, nodeName } from './containers/kubernetes.js';
 import { ContainerManager } from './containers/manager.js';
 import { hostMntns } from './containers/proc.js';
-import { Selector } from './containers/selector.js';
+import { Selector, type SelectorOptions } from './containers/selector.js';
 import { Gadget, type LoadedGadget } from './gadget/gadget.js';
 import type { Counts } from './pipeline/control.js';
-import type { FieldDescription, OutputRequest } from './pipeline/messages.js';
+import type { FieldDescription, OutputRequest, ViewColumn } from './pipeline/messages.js';
 import { Pipeline, type PipelineConfig, type PipelineListener } from './pipeline/pipeline.js';
 
 /** How long a Wasm module may work on one batch. */
@@ -55,10 +57,11 @@ export async function openGadget(name: string, options: OpenOptions): Promise<Op
 
 export interface SessionOptions {
   readonly values: ReadonlyMap<string, string>;
-  readonly host: boolean;
-  readonly containerName?: string;
-  readonly dockerSocketPath?: string;
+  readonly selection: SelectorOptions;
+  readonly engines: EngineOptions;
   readonly output: OutputRequest;
+  /** Columns of a fixed look, see `OutputRequest.view`. */
+  readonly view?: (onKubernetes: boolean) => readonly ViewColumn[];
   readonly filters: readonly string[];
   readonly sort?: string;
   readonly maxEntries: number;
@@ -81,12 +84,13 @@ export interface Account {
 export async function describeFields(gadget: Gadget): Promise<readonly FieldDescription[]> {
   const config = pipelineConfig(gadget, await prepareGuest(gadget), [], {
     values: new Map(),
-    host: true,
+    selection: {},
+    engines: {},
     output: { mode: 'json', fd: 1 },
     filters: [],
     maxEntries: -1,
   });
-  const nobody = { changes: [], hostMntns: 0, filtering: false };
+  const nobody = { changes: [], hostMntns: 0, filtering: false, ...nodeNaming(isKubernetesNode()) };
   const quiet: PipelineListener = {
     warn: () => undefined,
     outputClosed: () => undefined,
@@ -123,6 +127,10 @@ function pipelineConfig(
   };
 }
 
+function nodeNaming(onKubernetes: boolean): { node?: string } {
+  return onKubernetes ? { node: nodeName() } : {};
+}
+
 /** Transpiled modules: the user's cache, and the one shipped with the package. */
 function cacheDirs(): string[] {
   const own = process.getuid?.() === 0 ? '/var/lib/ig/wasm-cache' : `${homedir()}/.ig/wasm-cache`;
@@ -146,11 +154,8 @@ export class Session {
   ): Promise<Session> {
     const values = gadget.completeValues(options.values);
     const manager = new ContainerManager({
-      selector: new Selector({
-        host: options.host,
-        ...(options.containerName === undefined ? {} : { containerName: options.containerName }),
-      }),
-      engines: options.dockerSocketPath === undefined ? {} : { dockerSocketPath: options.dockerSocketPath },
+      selector: new Selector(options.selection),
+      engines: options.engines,
       atSyscalls: gadget.enabledSections(values).some((section) => section.includes('/syscalls/')),
     });
     const loading = gadget.load(values, manager.filterMap);
@@ -158,11 +163,15 @@ export class Session {
     try {
       // Only attaching has an order: the manager's tracker comes before the gadget.
       const [loaded, guest] = await Promise.all([loading, prepareGuest(gadget), manager.start()]);
-      const config = pipelineConfig(gadget, guest, loaded.rings, options);
+      const { onKubernetes } = manager;
+      const view = options.view?.(onKubernetes);
+      const output = view === undefined ? options.output : { ...options.output, view };
+      const config = pipelineConfig(gadget, guest, loaded.rings, { ...options, output });
       const containers = (): NonNullable<ReturnType<NonNullable<PipelineConfig['containers']>>> => ({
         changes: manager.table.snapshot(),
         hostMntns: hostMntns(),
         filtering: manager.filterMap !== undefined,
+        ...nodeNaming(onKubernetes),
       });
       // What changes while the worker starts is newer than the table it starts with.
       const changes: TableChange[] = [];

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { ebpfParam } from '../gadget/params.js';
+import { selectionOf } from './container-flags.js';
 import { UsageError } from './fail.js';
 import { readFlags, readImage, runOptions } from './run-flags.js';
 
@@ -41,7 +42,7 @@ describe('the words behind `ig run`', () => {
   });
 
   it('knows the long name of -c that the peer has', () => {
-    expect(read('x', '--runtime-containername', 'web').flags.containername).toBe('web');
+    expect(selectionOf(read('x', '--runtime-containername', 'web').flags)).toEqual({ containerName: 'web' });
   });
 
   it.each([

@@ -2,19 +2,17 @@
 
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import type { Param } from '../gadget/params.js';
+import { type ContainerFlags, engineOptions, selectionOptions } from './container-flags.js';
 import { UsageError } from './fail.js';
 
 /** What the user gave, after both readings. */
-export interface RunFlags {
-  readonly host: boolean;
-  readonly containername?: string;
+export interface RunFlags extends ContainerFlags {
   readonly timeout: number;
   readonly fields?: string;
   readonly output: string;
   readonly filter: readonly string[];
   readonly sort?: string;
   readonly maxEntries: number;
-  readonly dockerSocketpath?: string;
   readonly authfile?: string;
   readonly insecureRegistries: readonly string[];
   readonly verbose: boolean;
@@ -40,12 +38,7 @@ function number(low: number, high: number): (text: string) => number {
 /** Flags of `ig run` and of the classic views. */
 export function runOptions(): Option[] {
   return [
-    new Option('--host', 'also events of the host, not only of containers'),
-    new Option(
-      '-c, --containername <names>',
-      'only these containers: a comma list; "!" before a name excludes it',
-    ),
-    new Option('--runtime-containername <names>', 'the same').hideHelp(),
+    ...selectionOptions(),
     new Option('-t, --timeout <seconds>', 'stop by itself; 0 = at Ctrl-C')
       .default(0)
       .argParser(number(0, LONGEST_TIMEOUT_S)),
@@ -59,7 +52,7 @@ export function runOptions(): Option[] {
     new Option('--max-entries <n>', 'longest snapshot to show; -1 = all')
       .default(-1)
       .argParser(number(-1, Number.MAX_SAFE_INTEGER)),
-    new Option('--docker-socketpath <path>', 'docker socket (default /run/docker.sock)'),
+    ...engineOptions(),
     new Option('--authfile <path>', 'registry credentials, as docker keeps them in config.json'),
     new Option(
       '--insecure-registries <hosts>',
@@ -148,10 +141,6 @@ export function commanderMistake(error: CommanderError): string {
 }
 
 function flagsOf(command: Command): RunFlags {
-  const given = command.opts<RunFlags & { runtimeContainername?: string }>();
-  const none = { host: false, filter: [], insecureRegistries: [], verbose: false, help: false };
-  const flags = { ...none, ...given };
-  return flags.runtimeContainername === undefined
-    ? flags
-    : { ...flags, containername: flags.runtimeContainername };
+  const none = { filter: [], insecureRegistries: [], verbose: false, help: false };
+  return { ...none, ...command.opts<RunFlags>() };
 }

@@ -8,6 +8,7 @@ import type { OutputRequest, ViewColumn } from '../pipeline/messages.js';
 import { warmWorker } from '../pipeline/pipeline.js';
 import type { OpenedGadget, SessionOptions } from '../session.js';
 import { accountLine } from './account.js';
+import { enginesOf, selectionOf } from './container-flags.js';
 import { UsageError, fail, say } from './fail.js';
 import { type RunFlags, readFlags, readImage, runOptions } from './run-flags.js';
 
@@ -19,6 +20,7 @@ export interface View {
   readonly columns: (
     values: ReadonlyMap<string, string>,
     choice: string | undefined,
+    onKubernetes: boolean,
   ) => readonly ViewColumn[];
 }
 
@@ -72,8 +74,12 @@ export async function runView(view: View, words: readonly string[]): Promise<voi
     throw new UsageError(`\`${view.command}\` takes flags only; what is ${operands.join(' ')}?`);
   const [mode, choice] = splitOutput(flags.output);
   const options = sessionOptions({ ...flags, output: mode }, values);
-  const columns = view.columns(opened.gadget.completeValues(values), choice);
-  await runGadget(opened, flags, { ...options, output: { ...options.output, view: columns } }, worker);
+  const complete = opened.gadget.completeValues(values);
+  // A column that nobody knows is told before anything is started.
+  view.columns(complete, choice, false);
+  const columns = (onKubernetes: boolean): readonly ViewColumn[] =>
+    view.columns(complete, choice, onKubernetes);
+  await runGadget(opened, flags, { ...options, view: columns }, worker);
 }
 
 /** `columns=comm,ret` names columns; a mode alone does not. */
@@ -100,13 +106,12 @@ function sessionOptions(flags: RunFlags, given: ReadonlyMap<string, string>): Se
   };
   return {
     values: given,
-    host: flags.host,
+    selection: selectionOf(flags),
+    engines: enginesOf(flags),
     output,
     filters: flags.filter,
     maxEntries: flags.maxEntries,
     ...(flags.sort === undefined ? {} : { sort: flags.sort }),
-    ...(flags.containername === undefined ? {} : { containerName: flags.containername }),
-    ...(flags.dockerSocketpath === undefined ? {} : { dockerSocketPath: flags.dockerSocketpath }),
   };
 }
 

@@ -8,6 +8,10 @@ import { runView } from './run.js';
 /** Columns by the names that the classic command gives them, in its order. */
 const COLUMNS: Readonly<Record<string, ViewColumn>> = {
   container: { field: 'runtime.containerName', title: 'RUNTIME.CONTAINERNAME', width: 49, alignment: 'left' },
+  node: { field: 'k8s.node', title: 'K8S.NODE', width: 19, alignment: 'left' },
+  namespace: { field: 'k8s.namespace', title: 'K8S.NAMESPACE', width: 16, alignment: 'left' },
+  pod: { field: 'k8s.podName', title: 'K8S.POD', width: 30, alignment: 'left' },
+  podcontainer: { field: 'k8s.containerName', title: 'K8S.CONTAINER', width: 15, alignment: 'left' },
   timestamp: { field: 'timestamp', title: 'TIMESTAMP', width: 35, alignment: 'left' },
   pid: { field: 'proc.pid', title: 'PID', width: 10, alignment: 'left' },
   ppid: { field: 'proc.parent.pid', title: 'PPID', width: 10, alignment: 'left' },
@@ -28,10 +32,18 @@ const COLUMNS: Readonly<Record<string, ViewColumn>> = {
   exe: { field: 'exepath', title: 'EXE', width: 40, alignment: 'left' },
 };
 
-const DEFAULT = ['container', 'pid', 'ppid', 'comm', 'ret', 'args'];
+const DEFAULT = ['pid', 'ppid', 'comm', 'ret', 'args'];
+const WHERE = { host: ['container'], kubernetes: ['node', 'namespace', 'pod', 'podcontainer'] };
 const OTHER_NAMES: Readonly<Record<string, string>> = {
   containername: 'container',
   'runtime.containername': 'container',
+  'k8s.node': 'node',
+  'k8s.namespace': 'namespace',
+  'k8s.pod': 'pod',
+  'k8s.podname': 'pod',
+  podname: 'pod',
+  'k8s.container': 'podcontainer',
+  'k8s.containername': 'podcontainer',
   exepath: 'exe',
 };
 
@@ -40,10 +52,11 @@ export function traceExec(words: readonly string[]): Promise<void> {
     {
       command: 'ig trace exec',
       image: 'trace_exec',
-      columns: (values, choice) =>
-        choice === undefined
-          ? columnsOf(values.get('paths') === 'true' ? [...DEFAULT, 'cwd', 'exe'] : DEFAULT)
-          : columnsOf(choice.split(',').map((name) => name.trim())),
+      columns: (values, choice, onKubernetes) => {
+        if (choice !== undefined) return columnsOf(choice.split(',').map((name) => name.trim()));
+        const paths = values.get('paths') === 'true' ? ['cwd', 'exe'] : [];
+        return columnsOf([...WHERE[onKubernetes ? 'kubernetes' : 'host'], ...DEFAULT, ...paths]);
+      },
     },
     words,
   );

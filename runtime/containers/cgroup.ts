@@ -8,6 +8,11 @@ const CONTAINER_CGROUP = /^(?:(.*)[-:])?([0-9a-f]{64})(?:\.scope)?$/;
 /** conmon watches a container from the host side, in a cgroup named after it. */
 const NOT_INSIDE = /(^|-)conmon$/;
 
+/** Whether it is an id as engines make them, which no two containers share. */
+export function isContainerId(key: string): boolean {
+  return /^[0-9a-f]{64}$/.test(key);
+}
+
 /** The container id in the name of one cgroup, or undefined. */
 export function containerIdOf(cgroupName: string): string | undefined {
   const match = CONTAINER_CGROUP.exec(cgroupName);
@@ -22,6 +27,26 @@ export function containerIdInPath(path: string): string | undefined {
     if (id !== undefined) return id;
   }
   return undefined;
+}
+
+/**
+ * What tells a container apart from all others of the machine, made of its cgroup's path: its id where that is
+ * 64 hex digits, else the last two names (`default/bb1`), as ids that users choose are unique in their folder only.
+ * A path as an OCI bundle's `linux.cgroupsPath` has it will do as well, also systemd's form `slice:prefix:name`.
+ * Undefined for the root.
+ */
+export function containerKey(path: string): string | undefined {
+  const systemd = /^([^:/]*):([^:/]*):([^:/]+)$/.exec(path);
+  const plain = systemd === null ? path : `${systemd[1]}/${systemd[2]}-${systemd[3]}.scope`;
+  const id = containerIdInPath(plain);
+  if (id !== undefined) return id;
+  const names = plain.split('/').filter((name) => name !== '');
+  return names.length === 0 ? undefined : keyOfNames(names.at(-2) ?? '', names.at(-1)!);
+}
+
+/** The same from the names of a cgroup and of the one above, which hold no id of 64 hex digits. */
+export function keyOfNames(parent: string, name: string): string {
+  return `${parent}/${name}`;
 }
 
 export interface CgroupMembership {

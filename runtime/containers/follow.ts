@@ -1,12 +1,14 @@
 // Keeps up with one engine for as long as the program runs: connect, list, watch, and again when it comes back.
 
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Engine, EngineContainer, EngineEvent } from './engine.js';
+import type { Engine, EngineContainer, EngineEvent } from './engines/engine.js';
 
 const FIRST_PAUSE_MS = 250;
 const LONGEST_PAUSE_MS = 5000;
 
 export interface EngineListener {
+  /** The engine answers; its containers are being listed. */
+  onReached(): void;
   /** Every container of the engine, each time it was (re)connected. Events that follow are newer than the list. */
   onList(containers: EngineContainer[]): void;
   onEvent(event: Exclude<EngineEvent, { kind: 'open' }>): void;
@@ -33,6 +35,7 @@ export async function follow(engine: Engine, listener: EngineListener, signal: A
     } catch (error) {
       if (!signal.aborted) listener.onLost(error);
     }
+    engine.close();
     await sleep(pauseMs, undefined, { signal }).catch(() => {});
     pauseMs = Math.min(pauseMs * 2, LONGEST_PAUSE_MS);
   }
@@ -41,6 +44,7 @@ export async function follow(engine: Engine, listener: EngineListener, signal: A
 /** One connection, from its start to its end. */
 async function watchOnce(engine: Engine, listener: EngineListener, signal: AbortSignal): Promise<void> {
   await engine.connect();
+  listener.onReached();
   const failed = new AbortController();
   let listing: Promise<void> | undefined;
   const early: Exclude<EngineEvent, { kind: 'open' }>[] = [];

@@ -1,15 +1,17 @@
 // Keeps the container table and the kernel's filter true: engines name containers, the tracker finds them first.
 
 import { BpfMap } from '../../bpf/index.js';
-import type { Engine, EngineContainer, EngineEvent } from './engine.js';
-import type { EngineOptions } from './engines.js';
+import type { Engine, EngineContainer, EngineEvent } from './engines/engine.js';
+import type { EngineOptions } from './engines/index.js';
 import { EngineUnavailableError, reasonOf } from './errors.js';
 import { follow } from './follow.js';
+import { isKubernetesNode } from './kubernetes.js';
 import { Namer } from './namer.js';
 import { hostMntns } from './proc.js';
 import type { Selector } from './selector.js';
 import { ContainerTable } from './table.js';
-import { type Sighting, Tracker, type TrackerOptions } from './tracker.js';
+import type { Sighting } from './sighting.js';
+import { Tracker, type TrackerOptions } from './tracker.js';
 
 export interface ManagerOptions {
   readonly selector: Selector;
@@ -24,6 +26,8 @@ export interface ManagerOptions {
 const FILTER_ENTRIES = 65_536;
 /** How often processes are looked at, and containers that ended long ago are forgotten. */
 const SWEEP_MS = 1000;
+/** An engine on this machine answers within milliseconds. Who takes longer is not waited for, but heard when it does. */
+const PATIENCE_MS = 300;
 const REMEDY =
   'start the container engine, run as root, or name its socket (for docker with --docker-socketpath)';
 
@@ -38,6 +42,8 @@ export class ContainerManager {
   readonly #engineOptions: EngineOptions;
   readonly #trackerOptions: TrackerOptions | undefined;
   readonly #stop = new AbortController();
+  /** Engines that have answered at least once. */
+  readonly #reached = new Set<Engine>();
   #tracker: Tracker | undefined;
   #sweeper: NodeJS.Timeout | undefined;
 
@@ -75,6 +81,11 @@ export class ContainerManager {
     this.#sweeper = setInterval(() => this.#sweep(), SWEEP_MS);
   }
 
+  /** Whether this is a Kubernetes node, as far as its containers tell. */
+  get onKubernetes(): boolean {
+    return isKubernetesNode(this.table.rows().map((row) => row.container));
+  }
+
   /**
    * Has the table answer within half a second who is in a mount namespace that no exec has shown; for events of
    * namespaces unknown to a reader which sees more than the filter lets through.
@@ -109,17 +120,29 @@ export class ContainerManager {
     }
   }
 
-  /** Why engines could not be asked. Their clients are loaded only now, while the kernel loads the tracker. */
-  async #followAll(): Promise<unknown[]> {
-    const { allEngines } = await import('./engines.js');
-    const outcomes = await Promise.all(allEngines(this.#engineOptions).map((engine) => this.#follow(engine)));
-    return outcomes.filter((failure) => failure !== undefined);
+  /** What is wrong with which engine. Their clients are loaded only now, while the kernel loads the tracker. */
+  async #followAll(): Promise<Failure[]> {
+    const { enginesFor } = await import('./engines/index.js');
+    const outcomes = await Promise.all(
+      enginesFor(this.#engineOptions).map(async (engine) => ({ engine, error: await this.#follow(engine) })),
+    );
+    return outcomes.filter(({ error }) => error !== undefined);
   }
 
-  /** Follows an engine; resolves once it has been listed, with the reason why it could not be, or when closed. */
+  /**
+   * Follows an engine. Resolves with undefined once it has been listed, or when closed; with what is wrong with it
+   * otherwise. A silent one is waited for only when the user asked for what it alone may know.
+   */
   #follow(engine: Engine): Promise<unknown> {
     return new Promise((resolve) => {
+      const silent = this.#selector.asksForContainers
+        ? undefined
+        : setTimeout(() => {
+            if (this.#reached.has(engine)) return;
+            resolve(new EngineUnavailableError(`${engine.name} at ${engine.address} does not answer yet.`));
+          }, PATIENCE_MS);
       const listener = {
+        onReached: () => this.#reached.add(engine),
         onList: (containers: EngineContainer[]) => {
           this.#namer.learnAll(engine, containers);
           resolve(undefined);
@@ -134,27 +157,30 @@ export class ContainerManager {
           resolve(error);
         },
       };
-      void follow(engine, listener, this.#stop.signal).then(resolve);
+      void follow(engine, listener, this.#stop.signal).then(() => {
+        clearTimeout(silent);
+        resolve(undefined);
+      });
     });
   }
 
   /** What the engines that cannot be asked mean for the user. */
-  #judge(failures: readonly unknown[]): void {
-    const reasons = failures.map(reasonOf).join('; ');
-    const nobody = this.#namer.connected.size === 0;
-    if (nobody && this.#selector.namesContainers) {
-      throw new EngineUnavailableError(
-        `Containers cannot be found by name, as no container engine answers: ${reasons}; ${REMEDY}.`,
-        { cause: failures[0] },
-      );
-    }
-    if (nobody && !this.#selector.host) {
-      this.warnings.push(`Containers have no names, as no container engine answers: ${reasons}; ${REMEDY}.`);
+  #judge(failures: readonly Failure[]): void {
+    // An engine that is not there is not missed, unless there is no other.
+    const unusable = failures.filter(({ error }) => !isMissing(error)).map(({ error }) => reasonOf(error));
+    const absent = failures.filter(({ error }) => isMissing(error)).map(({ engine }) => engine.name);
+    if (this.#namer.connected.size > 0 || this.#selector.selectsAll) {
+      this.warnings.push(...unusable.map((reason) => `${reason}.`));
       return;
     }
-    // An engine that is not there is not missed.
-    const unusable = failures.filter((error) => !(error instanceof EngineUnavailableError && error.missing));
-    this.warnings.push(...unusable.map((error) => `${reasonOf(error)}.`));
+    const reasons = [...unusable, ...(absent.length > 0 ? [`there is no socket of ${listed(absent)}`] : [])];
+    const why = `as no container engine answers: ${reasons.join('; ')}`;
+    if (this.#selector.asksForContainers) {
+      throw new EngineUnavailableError(`Containers cannot be found by name, ${why}; ${REMEDY}.`, {
+        cause: failures[0]?.error,
+      });
+    }
+    this.warnings.push(`Containers have no names, ${why}; ${REMEDY}.`);
   }
 
   #sweep(): void {
@@ -181,6 +207,19 @@ export class ContainerManager {
       if (!this.warnings.includes(warning)) this.warnings.push(warning);
     }
   }
+}
+
+interface Failure {
+  readonly engine: Engine;
+  readonly error: unknown;
+}
+
+function isMissing(error: unknown): boolean {
+  return error instanceof EngineUnavailableError && error.missing;
+}
+
+function listed(names: readonly string[]): string {
+  return names.length < 2 ? names.join('') : `${names.slice(0, -1).join(', ')} or ${names.at(-1)}`;
 }
 
 const PASS = new Uint8Array([1, 0, 0, 0]);

@@ -1,10 +1,10 @@
 import { beforeEach, describe, expect, it } from 'vitest';
-import type { Engine, EngineContainer } from './engine.js';
+import type { Engine, EngineContainer } from './engines/engine.js';
 import { Namer } from './namer.js';
 import { mntnsOf } from './proc.js';
 import { Selector } from './selector.js';
 import { ContainerTable } from './table.js';
-import type { Sighting } from './tracker.js';
+import type { Sighting } from './sighting.js';
 
 const ID = 'ab'.repeat(32);
 const HOST_MNTNS = 1;
@@ -13,6 +13,7 @@ const PID = process.pid;
 const MNTNS = mntnsOf('self')!;
 
 const DETAILS: EngineContainer = {
+  key: ID,
   id: ID,
   name: 'web',
   pid: 0,
@@ -20,6 +21,7 @@ const DETAILS: EngineContainer = {
   imageDigest: '',
   imageId: '',
   startedAt: '',
+  bundle: '',
 };
 
 /** An engine whose inspection the test answers, which no real one could be made to delay. */
@@ -31,11 +33,23 @@ function engine(inspect: (id: string) => Promise<EngineContainer | undefined>): 
     list: () => Promise.resolve([]),
     watch: () => Promise.resolve(),
     inspect,
+    close: () => {},
   };
 }
 
 function sighting(fields: Partial<Sighting> = {}): Sighting {
-  return { mntns: MNTNS, pid: PID, cgroupId: 0, bootNs: 1e9, cgroup: ID, ancestor: '', ...fields };
+  return {
+    mntns: MNTNS,
+    pid: PID,
+    parentPid: 1,
+    ownPids: false,
+    cgroupId: 0,
+    bootNs: 1e9,
+    cgroup: ID,
+    parentCgroup: 'docker',
+    ancestor: '',
+    ...fields,
+  };
 }
 
 describe('Namer', () => {
@@ -106,7 +120,7 @@ describe('Namer', () => {
     answer(undefined);
     await resolving;
     expect(table.isHost(MNTNS)).toBe(true);
-    expect(table.byId(ID)).toBeUndefined();
+    expect(table.byKey(ID)).toBeUndefined();
   });
 
   it('finds the container a process lies deeper in', async () => {
@@ -117,17 +131,17 @@ describe('Namer', () => {
   it('lets go of a container whose processes are gone', async () => {
     await namer.resolve(sighting());
     namer.checkAlive();
-    expect(table.byId(ID)).toBeDefined();
+    expect(table.byKey(ID)).toBeDefined();
     await namer.resolve(sighting({ cgroup: 'cd'.repeat(32), mntns: 2, pid: 0 }));
     namer.checkAlive();
     expect(table.byMntns(2)?.container.removedAtMs).toBeTypeOf('number');
-    expect(table.byId(ID)).toBeDefined();
+    expect(table.byKey(ID)).toBeDefined();
   });
 
   it('goes on with another process of the namespace when the first one seen has ended', async () => {
     await namer.resolve(sighting({ pid: 0 }));
     namer.checkAlive();
-    const pid = table.byId(ID)?.container.pid ?? 0;
+    const pid = table.byKey(ID)?.container.pid ?? 0;
     expect(mntnsOf(pid)).toBe(MNTNS);
   });
 });

@@ -1,12 +1,13 @@
 // Joins what engines say with what the kernel shows: which container, if any, a mount namespace belongs to.
 
 import { setTimeout as sleep } from 'node:timers/promises';
-import { cgroupIdOf, cgroupOf, containerIdOf } from './cgroup.js';
-import { shortId, type Container } from './container.js';
-import type { Engine, EngineContainer, EngineEvent } from './engine.js';
+import { cgroupIdOf, cgroupOf, containerIdOf, keyOfNames } from './cgroup.js';
+import { type Container, type RuntimeName, shortId } from './container.js';
+import type { Engine, EngineContainer, EngineEvent } from './engines/engine.js';
+import { evidenceOf } from './evidence.js';
 import { mntnsOf, processesByMntns } from './proc.js';
-import { bootNowNs, type ContainerTable, type TableRow } from './table.js';
-import type { Sighting } from './tracker.js';
+import { lookAt, type Sighting } from './sighting.js';
+import type { ContainerTable, TableRow } from './table.js';
 
 /** How long a namespace waits for an engine to name its container: half of what its events surely wait. */
 const ANSWER_MS = 2000;
@@ -15,9 +16,11 @@ const BEFORE_SIGHTING_NS = 50e6;
 /** The root of the cgroup v2 tree, which holds no container. */
 const ROOT_CGROUP_ID = 1;
 
-/** What an engine said of a container, running or not. */
+/** What is said of a container, running or not. */
 interface Known {
-  readonly engine: Engine;
+  /** Who says so; undefined when only the machine's own files do. */
+  readonly engine: Engine | undefined;
+  readonly runtime: RuntimeName | '';
   readonly details: EngineContainer;
 }
 
@@ -43,9 +46,9 @@ export class Namer {
   /** The engine answers, and these are all its containers. */
   learnAll(engine: Engine, containers: readonly EngineContainer[]): void {
     this.#connected.add(engine);
-    const ids = new Set(containers.map((container) => container.id));
-    for (const [id, known] of this.#known) {
-      if (known.engine === engine && !ids.has(id)) this.#known.delete(id);
+    const keys = new Set(containers.map((container) => container.key));
+    for (const [key, known] of this.#known) {
+      if (known.engine === engine && !keys.has(key)) this.#known.delete(key);
     }
     for (const container of containers) this.#learn(engine, container);
   }
@@ -55,19 +58,24 @@ export class Namer {
   }
 
   hear(engine: Engine, event: Exclude<EngineEvent, { kind: 'open' }>): void {
+    const { key } = event;
     switch (event.kind) {
       case 'created':
-        this.#learn(engine, { ...this.#detailsOf(event.id), name: event.name, imageName: event.imageName });
-        void this.#inspect(engine, event.id);
+        if (event.name !== undefined) {
+          const before = this.#known.get(key)?.details ?? { ...NOTHING_KNOWN, key, id: key };
+          const { name, imageName = before.imageName } = event;
+          this.#learn(engine, { ...before, name, imageName });
+        }
+        void this.#inspect(engine, key);
         break;
       case 'started':
-        void this.#inspect(engine, event.id);
+        void this.#inspect(engine, key);
         break;
       case 'removed':
-        this.#table.leave(event.id);
+        this.#table.leave(key);
         break;
       case 'deleted':
-        this.#known.delete(event.id);
+        this.#known.delete(key);
         break;
     }
   }
@@ -76,43 +84,80 @@ export class Namer {
   findRunning(): void {
     for (const [mntns, pid] of processesByMntns()) {
       if (this.#isAnswered(mntns)) continue;
-      const id = cgroupOf(pid)?.containerId;
-      if (id === undefined) this.#table.notContainer(mntns, 0);
-      else this.#place(id, { mntns, pid, cgroupId: 0, bootNs: 0, cgroup: '', ancestor: '' });
+      const seen = { ...lookAt(pid, mntns), bootNs: 0 };
+      const key = this.#keyOf(seen);
+      if (key === undefined) this.#table.notContainer(mntns, 0);
+      else this.#place(key, seen);
     }
   }
 
-  /** Answers for a namespace within half a second: the table has it as a container's or as the host's. */
+  /**
+   * Answers for a namespace within half of what its events surely wait: the table has it as a container's or as the
+   * host's.
+   */
   async resolve(seen: Sighting): Promise<void> {
-    const id = containerIdOf(seen.cgroup) ?? containerIdOf(seen.ancestor) ?? cgroupOf(seen.pid)?.containerId;
-    if (id === undefined) {
+    const key = this.#keyOf(seen);
+    if (key === undefined) {
       this.#asking.delete(seen.mntns);
       this.#table.notContainer(seen.mntns, sinceOf(seen));
       return;
     }
-    if (!this.#known.has(id) && this.#connected.size > 0) {
+    if (this.#known.get(key)?.engine === undefined && this.#connected.size > 0) {
       this.#asking.set(seen.mntns, seen);
-      await this.#ask(id);
+      await this.#ask(key);
       // Meanwhile another container may have come to a namespace of the same number.
       if (this.#asking.get(seen.mntns) !== seen) return;
     }
     this.#asking.delete(seen.mntns);
-    this.#place(id, seen);
+    this.#place(key, seen);
   }
 
   /** Answers for a namespace that no exec has shown: one that a running process made. */
   identify(mntns: number, pid: number): void {
     if (this.#isAnswered(mntns) || this.#asking.has(mntns)) return;
-    void this.resolve({ mntns, pid, cgroupId: 0, bootNs: bootNowNs(), cgroup: '', ancestor: '' });
+    void this.resolve(lookAt(pid, mntns));
   }
 
   /** Finds containers that ended without their engine saying so. */
   checkAlive(): void {
     let processes: Map<number, number> | undefined;
+    const alive = new Set<string>();
     for (const row of this.#table.rows()) {
       if (row.container.removedAtMs === undefined)
         this.#checkRow(row, () => (processes ??= processesByMntns()));
+      alive.add(row.container.key);
     }
+    for (const [key, { engine }] of this.#known) {
+      if (engine === undefined && !alive.has(key)) this.#known.delete(key);
+    }
+  }
+
+  /**
+   * The container a process is in; undefined for the host's. What the machine tells of it is remembered now, as the
+   * process, and the files, may be gone when the engines have answered.
+   */
+  #keyOf(seen: Sighting): string | undefined {
+    const id =
+      containerIdOf(seen.cgroup) ??
+      containerIdOf(seen.parentCgroup) ??
+      containerIdOf(seen.ancestor) ??
+      cgroupOf(seen.pid)?.containerId;
+    if (id !== undefined && this.#known.has(id)) return id;
+    const named = keyOfNames(seen.parentCgroup, seen.cgroup);
+    if (this.#known.has(named)) return named;
+    const evidence = evidenceOf(seen, id);
+    if (evidence === undefined) return this.#keyOfNamespace(seen.mntns);
+    const { runtime, details } = evidence;
+    if (!this.#known.has(details.key)) this.#known.set(details.key, { engine: undefined, runtime, details });
+    return details.key;
+  }
+
+  /** Whose namespace it is by what an engine said of the container's first process. */
+  #keyOfNamespace(mntns: number): string | undefined {
+    const row = this.#table.byMntns(mntns);
+    if (row === undefined) return undefined;
+    this.#checkRow(row);
+    return row.container.removedAtMs === undefined ? row.container.key : undefined;
   }
 
   #isAnswered(mntns: number): boolean {
@@ -121,78 +166,80 @@ export class Namer {
     return row !== undefined && row.container.removedAtMs === undefined;
   }
 
-  /** A namespace of container `id`: its own, or one more that it made. */
-  #place(id: string, seen: Sighting): void {
-    const running = this.#table.byId(id);
+  /** A namespace of a container: its own, or one more that it made. */
+  #place(key: string, seen: Sighting): void {
+    const running = this.#table.byKey(key);
     // It may have been started again under the same id before the engine told of its end.
     if (running !== undefined) this.#checkRow(running);
-    const container = this.#table.byId(id)?.container ?? this.#container(id, seen);
+    const container = this.#table.byKey(key)?.container ?? this.#container(key, seen);
     this.#table.add(container, seen.mntns, sinceOf(seen));
   }
 
   /** Has a container leave whose processes are gone. Another process may go on where the known one ended. */
   #checkRow(row: TableRow, allProcesses: () => ReadonlyMap<number, number> = processesByMntns): void {
-    const { id, mntns } = row.container;
-    if (mntnsOf(row.container.pid) === mntns) return;
+    const { key, mntns } = row.container;
+    if (row.container.removedAtMs !== undefined || mntnsOf(row.container.pid) === mntns) return;
     const pid = allProcesses().get(mntns);
-    if (pid === undefined) this.#table.leave(id);
-    else this.#table.update(id, { pid });
+    if (pid === undefined) this.#table.leave(key);
+    else this.#table.update(key, { pid });
   }
 
-  #container(id: string, seen: Sighting): Container {
-    const known = this.#known.get(id);
-    const details = this.#detailsOf(id);
-    const cgroupId = ownCgroupId(id, seen);
+  #container(key: string, seen: Sighting): Container {
+    const known = this.#known.get(key);
+    const details = known?.details ?? { ...NOTHING_KNOWN, key, id: key };
+    const cgroupId = ownCgroupId(key, seen);
     return {
-      id,
-      name: details.name === '' ? shortId(id) : details.name,
-      runtime: known?.engine.name ?? '',
+      ...details,
+      name: details.name === '' ? shortId(details.id) : details.name,
+      runtime: known?.runtime ?? '',
       pid: details.pid === 0 ? seen.pid : details.pid,
       mntns: seen.mntns,
       ...(cgroupId !== undefined && { cgroupId }),
-      imageName: details.imageName,
-      imageDigest: details.imageDigest,
-      imageId: details.imageId,
-      startedAt: details.startedAt,
     };
   }
 
-  #detailsOf(id: string): EngineContainer {
-    return this.#known.get(id)?.details ?? { ...NOTHING_KNOWN, id };
-  }
-
   #learn(engine: Engine, details: EngineContainer): void {
-    const { id, pid, name, imageName, imageDigest, imageId, startedAt } = details;
+    const { key, pid, startedAt } = details;
+    const known = { engine, runtime: engine.name, details: { ...details, pid: 0, startedAt: '' } };
     // The pid of a past life would be somebody else's by the next one.
-    this.#known.set(id, { engine, details: { ...details, pid: 0, startedAt: '' } });
-    const running = this.#table.byId(id);
+    this.#known.set(key, known);
+    const running = this.#table.byKey(key);
     if (pid !== 0 && running !== undefined && running.container.pid !== pid) this.#checkRow(running);
-    if (this.#table.byId(id) !== undefined) {
+    if (this.#table.byKey(key) !== undefined) {
+      const { key: _, pid: __, startedAt: ___, ...lasting } = details;
       const life = pid === 0 ? {} : { pid, startedAt };
-      this.#table.update(id, { name, runtime: engine.name, imageName, imageDigest, imageId, ...life });
+      this.#table.update(key, { ...lasting, runtime: engine.name, ...life });
       return;
     }
     const mntns = pid === 0 ? undefined : mntnsOf(pid);
     if (mntns === undefined || mntns === this.#hostMntns) return;
-    const seen = { mntns, pid, cgroupId: 0, bootNs: bootNowNs(), cgroup: '', ancestor: '' };
-    this.#table.add({ ...this.#container(id, seen), startedAt }, mntns, sinceOf(seen));
+    const seen = lookAt(pid, mntns);
+    this.#table.add({ ...this.#container(key, seen), startedAt }, mntns, sinceOf(seen));
   }
 
   /** Has every engine look for the container; whoever knows it is heard, also after the time is over. */
-  async #ask(id: string): Promise<void> {
-    const answers = [...this.#connected].map((engine) => this.#inspect(engine, id));
-    await Promise.race([Promise.all(answers), sleep(ANSWER_MS, undefined, { ref: false })]);
+  async #ask(key: string): Promise<void> {
+    const answers = [...this.#connected].map((engine) => this.#inspect(engine, key));
+    const found = answers.map((answer) => answer.then((known) => known || Promise.reject(UNKNOWN_HERE)));
+    // Nobody waits for an engine that hangs when another one knows the container.
+    const heard = Promise.any(found).catch(() => undefined);
+    await Promise.race([heard, sleep(ANSWER_MS, undefined, { ref: false })]);
   }
 
-  async #inspect(engine: Engine, id: string): Promise<void> {
+  /** Whether the engine knows the container. */
+  async #inspect(engine: Engine, key: string): Promise<boolean> {
     try {
-      const details = await engine.inspect(id);
+      const details = await engine.inspect(key);
       if (details !== undefined) this.#learn(engine, details);
+      return details !== undefined;
     } catch {
       // An engine that cannot answer now will list its containers when it can.
+      return false;
     }
   }
 }
+
+const UNKNOWN_HERE = new Error('the engine does not know the container');
 
 const NOTHING_KNOWN = {
   name: '',
@@ -201,15 +248,17 @@ const NOTHING_KNOWN = {
   imageDigest: '',
   imageId: '',
   startedAt: '',
+  bundle: '',
 };
 
 function sinceOf(seen: Sighting): number {
   return Math.max(0, seen.bootNs - BEFORE_SIGHTING_NS);
 }
 
-function ownCgroupId(id: string, seen: Sighting): number | undefined {
-  if (seen.cgroupId > ROOT_CGROUP_ID && containerIdOf(seen.cgroup) === id) return seen.cgroupId;
+function ownCgroupId(key: string, seen: Sighting): number | undefined {
+  const isOwn = containerIdOf(seen.cgroup) === key || keyOfNames(seen.parentCgroup, seen.cgroup) === key;
+  if (seen.cgroupId > ROOT_CGROUP_ID && isOwn) return seen.cgroupId;
   const membership = cgroupOf(seen.pid);
-  if (membership?.containerId !== id || membership.unifiedPath === undefined) return undefined;
+  if (membership?.containerId !== key || membership.unifiedPath === undefined) return undefined;
   return cgroupIdOf(membership.unifiedPath);
 }

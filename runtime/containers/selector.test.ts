@@ -5,6 +5,7 @@ import { Selector } from './selector.js';
 
 function named(name: string): Container {
   return {
+    key: 'f'.repeat(64),
     id: 'f'.repeat(64),
     name,
     runtime: 'docker',
@@ -14,6 +15,7 @@ function named(name: string): Container {
     imageDigest: '',
     imageId: '',
     startedAt: '',
+    bundle: '',
   };
 }
 
@@ -27,7 +29,7 @@ describe('Selector', () => {
     expect(shown(selector, 'web', 'db')).toEqual(['web', 'db']);
     expect(selector.host).toBe(false);
     expect(selector.selectsAll).toBe(false);
-    expect(selector.namesContainers).toBe(false);
+    expect(selector.asksForContainers).toBe(false);
   });
 
   it('shows the named containers only', () => {

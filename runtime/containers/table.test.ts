@@ -4,14 +4,16 @@ import type { TableChange } from './change.js';
 import type { Container } from './container.js';
 import { Selector } from './selector.js';
 import { ContainerTable } from './table.js';
-import { ContainerView, NOT_CONTAINER, RUNTIME_FIELDS, UNKNOWN } from './view.js';
+import { ContainerView, NOT_CONTAINER, CONTAINER_FIELDS, UNKNOWN } from './view.js';
 
 const MNTNS = 4_026_532_180;
 const OTHER_MNTNS = 4_026_532_181;
 
 function container(name: string, mntns = MNTNS, fields: Partial<Container> = {}): Container {
+  const id = Buffer.from(name.padEnd(32)).toString('hex');
   return {
-    id: Buffer.from(name.padEnd(32)).toString('hex'),
+    key: id,
+    id,
     name,
     runtime: 'docker',
     pid: 4242,
@@ -20,6 +22,7 @@ function container(name: string, mntns = MNTNS, fields: Partial<Container> = {})
     imageDigest: '',
     imageId: '',
     startedAt: '2026-01-02T03:04:05Z',
+    bundle: '',
     ...fields,
   };
 }
@@ -34,13 +37,13 @@ function tableAndView(selector = new Selector()): { table: ContainerTable; view:
 
 function text(view: ContainerView, index: number, field: string): string | undefined {
   const span = new Span();
-  const place = RUNTIME_FIELDS.findIndex(({ name }) => name === field);
+  const place = CONTAINER_FIELDS.findIndex(({ name }) => name === field);
   if (!view.locate(index, place, span)) return undefined;
   return Buffer.from(span.bytes.subarray(span.start, span.end)).toString('utf8');
 }
 
 function nameAt(view: ContainerView, mntns: number, bootNs?: number): string | undefined {
-  return text(view, view.indexOf(mntns, 0, bootNs), 'containerName');
+  return text(view, view.indexOf(mntns, 0, bootNs), 'runtime.containerName');
 }
 
 describe('ContainerTable', () => {
@@ -49,7 +52,7 @@ describe('ContainerTable', () => {
     const { index } = table.add(container('web', MNTNS, { cgroupId: 77 }));
     for (const row of [
       table.byIndex(index),
-      table.byId(container('web').id),
+      table.byKey(container('web').key),
       table.byMntns(MNTNS),
       table.byCgroupId(77),
     ]) {
@@ -70,10 +73,10 @@ describe('ContainerTable', () => {
     const { index, container: web } = table.add(container('web'));
     table.leave(web.id);
     expect(table.sweep(Date.now() + 900)).toEqual([]);
-    expect(text(view, index, 'containerName')).toBe('web');
+    expect(text(view, index, 'runtime.containerName')).toBe('web');
     expect(table.sweep(Date.now() + 1100).map((row) => row.index)).toEqual([index]);
     expect(table.byMntns(MNTNS)).toBeUndefined();
-    expect(text(view, index, 'containerName')).toBeUndefined();
+    expect(text(view, index, 'runtime.containerName')).toBeUndefined();
     expect(view.indexOf(MNTNS, 0)).toBe(UNKNOWN);
   });
 
@@ -82,16 +85,16 @@ describe('ContainerTable', () => {
     const old = table.add(container('old'));
     const young = table.add(container('young'));
     expect(table.byMntns(MNTNS)).toBe(young);
-    expect(table.byId(old.container.id)).toBeUndefined();
+    expect(table.byKey(old.container.id)).toBeUndefined();
     expect(table.byIndex(old.index)?.container.removedAtMs).toBeTypeOf('number');
   });
 
   it('keeps a container that starts again in a namespace of the same number', () => {
     const { table } = tableAndView();
     table.add(container('web'));
-    table.leave(container('web').id);
+    table.leave(container('web').key);
     const again = table.add(container('web'));
-    expect(table.byId(container('web').id)).toBe(again);
+    expect(table.byKey(container('web').key)).toBe(again);
     table.sweep(Date.now() + 2000);
     expect(table.byMntns(MNTNS)).toBe(again);
   });
@@ -113,7 +116,7 @@ describe('ContainerTable', () => {
     expect(view.isSelected(index)).toBe(false);
     table.update(one.id, { name: 'web' });
     expect(view.isSelected(index)).toBe(true);
-    expect(text(view, index, 'containerName')).toBe('web');
+    expect(text(view, index, 'runtime.containerName')).toBe('web');
   });
 
   it('hears no more once unsubscribed', () => {
@@ -141,22 +144,40 @@ describe('ContainerView', () => {
 
   it('holds the bytes of every field', () => {
     const { table, view } = tableAndView();
-    const { index } = table.add(container('wéb', MNTNS, { imageDigest: 'sha256:ab' }));
-    expect(
-      RUNTIME_FIELDS.map(({ name }) => (name === 'containerPid' ? '' : text(view, index, name))),
-    ).toEqual([
-      'wéb',
-      'docker',
-      container('wéb').id,
-      '',
-      'busybox:latest',
-      'sha256:ab',
-      '2026-01-02T03:04:05Z',
+    const pod = {
+      namespace: 'default',
+      podName: 'web-0',
+      podUid: 'u1',
+      containerName: 'nginx',
+      labels: { role: 'demo', app: 'web' },
+      hostNetwork: false,
+      ownerKind: 'StatefulSet',
+      ownerName: '',
+      sandboxId: '',
+    };
+    const { index } = table.add(container('wéb', MNTNS, { imageDigest: 'sha256:ab', pod }));
+    const values = CONTAINER_FIELDS.filter(({ kind }) => kind === 'string').map(({ name }) => [
+      name,
+      text(view, index, name),
     ]);
+    expect(Object.fromEntries(values)).toEqual({
+      'k8s.namespace': 'default',
+      'k8s.podName': 'web-0',
+      'k8s.containerName': 'nginx',
+      'k8s.podLabels': 'app=web,role=demo',
+      'k8s.owner.kind': 'StatefulSet',
+      'k8s.owner.name': undefined,
+      'runtime.containerName': 'wéb',
+      'runtime.runtimeName': 'docker',
+      'runtime.containerId': container('wéb').id,
+      'runtime.containerImageName': 'busybox:latest',
+      'runtime.containerImageDigest': 'sha256:ab',
+      'runtime.containerStartedAt': '2026-01-02T03:04:05Z',
+    });
     const span = new Span();
     view.locate(
       index,
-      RUNTIME_FIELDS.findIndex(({ kind }) => kind === 'uint32'),
+      CONTAINER_FIELDS.findIndex(({ kind }) => kind === 'uint32'),
       span,
     );
     expect(span.end - span.start).toBe(4);

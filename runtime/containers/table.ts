@@ -1,4 +1,4 @@
-// The one table of containers: by index, id, mount namespace and cgroup, with news for whoever holds a copy.
+// The one table of containers: by index, key, mount namespace and cgroup, with news for whoever holds a copy.
 
 import { uptime } from 'node:os';
 import type { TableChange, TableListener } from './change.js';
@@ -36,7 +36,7 @@ export class ContainerTable {
   readonly #graceMs: number;
   readonly #rows = new Map<number, Row>();
   readonly #byMntns = new Map<number, Row>();
-  readonly #byId = new Map<string, Row>();
+  readonly #byKey = new Map<string, Row>();
   // Bounded: the kernel hands the lowest free inode number out, so none is new unless all others live.
   readonly #host = new Set<number>();
   readonly #listeners = new Set<TableListener>();
@@ -80,14 +80,14 @@ export class ContainerTable {
     return this.#byMntns.get(mntns);
   }
 
-  /** The running container of this id. */
-  byId(id: string): TableRow | undefined {
-    return this.#byId.get(id);
+  /** The running container of this key. */
+  byKey(key: string): TableRow | undefined {
+    return this.#byKey.get(key);
   }
 
   /** The running container of this cgroup (v2). */
   byCgroupId(cgroupId: number): TableRow | undefined {
-    return [...this.#byId.values()].find((row) => row.container.cgroupId === cgroupId);
+    return [...this.#byKey.values()].find((row) => row.container.cgroupId === cgroupId);
   }
 
   isHost(mntns: number): boolean {
@@ -99,7 +99,7 @@ export class ContainerTable {
    * `sinceBootNs`; whoever was in the namespace before has left it.
    */
   add(container: Container, mntns = container.mntns, sinceBootNs = bootNowNs()): TableRow {
-    let row = this.#byId.get(container.id);
+    let row = this.#byKey.get(container.key);
     if (row === undefined) {
       row = {
         index: this.#nextIndex++,
@@ -109,7 +109,7 @@ export class ContainerTable {
         untilBootNs: undefined,
       };
       this.#rows.set(row.index, row);
-      this.#byId.set(container.id, row);
+      this.#byKey.set(container.key, row);
     }
     row.selected = this.#selector.matches(row.container);
     row.namespaces.add(mntns);
@@ -122,23 +122,23 @@ export class ContainerTable {
   }
 
   /** Changes what is known of a running container, as `change` says. */
-  update(id: string, change: Partial<Omit<Container, 'id' | 'mntns'>>): void {
-    const row = this.#byId.get(id);
+  update(key: string, change: Partial<Omit<Container, 'key' | 'mntns'>>): void {
+    const row = this.#byKey.get(key);
     if (row === undefined) return;
     row.container = { ...row.container, ...change };
     row.selected = this.#selector.matches(row.container);
     for (const mntns of row.namespaces) this.#emit(this.#addition(row, mntns, 0));
   }
 
-  /** The running container of this id ended; it stays for its late events. */
-  leave(id: string, untilBootNs = bootNowNs()): void {
-    const row = this.#byId.get(id);
+  /** The running container of this key ended; it stays for its late events. */
+  leave(key: string, untilBootNs = bootNowNs()): void {
+    const row = this.#byKey.get(key);
     if (row !== undefined) this.#leave(row, untilBootNs);
   }
 
   #leave(row: Row, untilBootNs: number): void {
     if (row.untilBootNs !== undefined) return;
-    this.#byId.delete(row.container.id);
+    this.#byKey.delete(row.container.key);
     row.untilBootNs = untilBootNs;
     row.container = { ...row.container, removedAtMs: Date.now() };
     this.#emit(departure(row, untilBootNs));

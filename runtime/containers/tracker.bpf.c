@@ -35,12 +35,18 @@ struct ns_common___t {
 struct mnt_namespace___t {
     struct ns_common___t ns;
 };
+struct pid_namespace___t {
+    struct ns_common___t ns;
+};
 struct nsproxy___t {
     struct mnt_namespace___t *mnt_ns;
+    struct pid_namespace___t *pid_ns_for_children;
 };
 struct task_struct___t {
     struct nsproxy___t *nsproxy;
     struct css_set___t *cgroups;
+    struct task_struct___t *real_parent;
+    int tgid;
 };
 // Linux 6.18 and later.
 struct ns_common___id {
@@ -58,8 +64,8 @@ struct mnt_namespace___seq {
 // Mirrored in tracker.ts.
 struct settings {
     __u64 host_mntns;
+    __u32 host_pidns;
     __u32 admit_unknown;
-    __u32 unused;
 };
 const volatile struct settings settings = {};
 
@@ -69,9 +75,12 @@ struct sighting {
     __u64 cgroup_id;
     __u64 boot_ns;
     __u32 pid;
+    __u32 parent_pid;
+    __u32 own_pidns;
     __u32 unused;
-    // The process's own cgroup.
+    // The process's own cgroup, and the one above.
     char cgroup[NAME_SIZE];
+    char parent_cgroup[NAME_SIZE];
     // The nearest cgroup above it whose name is long enough for a container id.
     char ancestor[NAME_SIZE];
 };
@@ -134,6 +143,7 @@ static __always_inline long read_name(char *into, struct cgroup___t *cgroup) {
 static __always_inline void read_cgroup_names(struct sighting *seen, struct task_struct___t *task) {
     struct cgroup___t *cgroup = cgroup_of(task);
     read_name(seen->cgroup, cgroup);
+    read_name(seen->parent_cgroup, BPF_CORE_READ(cgroup, self.parent, cgroup));
     for (int i = 0; i < MAX_ANCESTORS; i++) {
         cgroup = BPF_CORE_READ(cgroup, self.parent, cgroup);
         // The length counts the closing NUL.
@@ -166,6 +176,8 @@ static __always_inline int see(void) {
     seen->cgroup_id = bpf_get_current_cgroup_id();
     seen->boot_ns = bpf_ktime_get_boot_ns();
     seen->pid = bpf_get_current_pid_tgid() >> 32;
+    seen->parent_pid = BPF_CORE_READ(task, real_parent, tgid);
+    seen->own_pidns = BPF_CORE_READ(task, nsproxy, pid_ns_for_children, ns.inum) != settings.host_pidns;
     seen->unused = 0;
     read_cgroup_names(seen, task);
     // User space looks often enough by itself.

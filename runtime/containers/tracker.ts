@@ -11,18 +11,8 @@ import {
   type BpfMap,
   type BpfObject,
 } from '../../bpf/index.js';
-
-/** A process that execs in a mount namespace for the first time in its life. */
-export interface Sighting {
-  readonly mntns: number;
-  readonly pid: number;
-  /** Inode number of its cgroup in the v2 tree. */
-  readonly cgroupId: number;
-  readonly bootNs: number;
-  /** Name of its cgroup, and of the nearest one above whose name could hold a container id; empty = none. */
-  readonly cgroup: string;
-  readonly ancestor: string;
-}
+import { hostPidns } from './proc.js';
+import type { Sighting } from './sighting.js';
 
 export interface TrackerOptions {
   readonly hostMntns: number;
@@ -40,7 +30,18 @@ const POLL_MS = 20;
 
 // struct settings and struct sighting of tracker.bpf.c.
 const SETTINGS_BYTES = 16;
-const AT = { mntns: 0, cgroupId: 8, bootNs: 16, pid: 24, cgroup: 32, ancestor: 160, end: 288 };
+const AT = {
+  mntns: 0,
+  cgroupId: 8,
+  bootNs: 16,
+  pid: 24,
+  parentPid: 28,
+  ownPids: 32,
+  cgroup: 40,
+  parentCgroup: 168,
+  ancestor: 296,
+  end: 424,
+};
 const BATCH_RECORDS = 128;
 
 /** From the compiled file (dist/runtime/containers) and from the source. */
@@ -104,7 +105,8 @@ function load(options: TrackerOptions): Promise<BpfObject> {
   const spec = ObjectSpec.open(readFileSync(path), 'container_tracker');
   const settings = new DataView(new ArrayBuffer(SETTINGS_BYTES));
   settings.setBigUint64(0, BigInt(options.hostMntns), true);
-  settings.setUint32(8, options.filterMap === undefined ? 0 : 1, true);
+  settings.setUint32(8, hostPidns(), true);
+  settings.setUint32(12, options.filterMap === undefined ? 0 : 1, true);
   spec.setInitialValue('.rodata', 0, new Uint8Array(settings.buffer));
   if (options.filterMap !== undefined) spec.reuseMap('gadget_mntns_filter_map', options.filterMap.fd);
   for (const program of SYSCALL_PROGRAMS) spec.setAutoload(program, options.atSyscalls);
@@ -130,7 +132,10 @@ function parse(bytes: Uint8Array, start: number): Sighting {
     cgroupId: Number(view.getBigUint64(AT.cgroupId, true)),
     bootNs: Number(view.getBigUint64(AT.bootNs, true)),
     pid: view.getUint32(AT.pid, true),
-    cgroup: textBetween(bytes, start + AT.cgroup, start + AT.ancestor),
+    parentPid: view.getUint32(AT.parentPid, true),
+    ownPids: view.getUint32(AT.ownPids, true) !== 0,
+    cgroup: textBetween(bytes, start + AT.cgroup, start + AT.parentCgroup),
+    parentCgroup: textBetween(bytes, start + AT.parentCgroup, start + AT.ancestor),
     ancestor: textBetween(bytes, start + AT.ancestor, start + AT.end),
   };
 }

@@ -4,37 +4,44 @@ import type { Span } from '../data/batch.js';
 import type { Kind } from '../data/kind.js';
 import type { TableChange } from './change.js';
 import type { Container } from './container.js';
+import { formatLabels } from './kubernetes.js';
 
 /** Index of what runs outside of containers. */
 export const NOT_CONTAINER = -1;
 /** Index of a mount namespace the table has not been told about yet. */
 export const UNKNOWN = -2;
 
-export interface RuntimeField {
+export interface ContainerField {
   readonly name: string;
   readonly kind: Kind;
 }
 
-/** The fields of `runtime.*`, in output order. */
-export const RUNTIME_FIELDS: readonly RuntimeField[] = [
-  { name: 'containerName', kind: 'string' },
-  { name: 'runtimeName', kind: 'string' },
-  { name: 'containerId', kind: 'string' },
-  { name: 'containerPid', kind: 'uint32' },
-  { name: 'containerImageName', kind: 'string' },
-  { name: 'containerImageDigest', kind: 'string' },
-  { name: 'containerStartedAt', kind: 'string' },
+type Value = string | number | boolean | undefined;
+
+interface ValueField extends ContainerField {
+  /** Undefined for what is not known, as is an empty string. */
+  readonly valueOf: (container: Container) => Value;
+}
+
+const FIELDS: readonly ValueField[] = [
+  { name: 'k8s.namespace', kind: 'string', valueOf: ({ pod }) => pod?.namespace },
+  { name: 'k8s.podName', kind: 'string', valueOf: ({ pod }) => pod?.podName },
+  { name: 'k8s.containerName', kind: 'string', valueOf: ({ pod }) => pod?.containerName },
+  { name: 'k8s.hostnetwork', kind: 'bool', valueOf: ({ pod }) => pod?.hostNetwork },
+  { name: 'k8s.podLabels', kind: 'string', valueOf: ({ pod }) => pod && formatLabels(pod.labels) },
+  { name: 'k8s.owner.kind', kind: 'string', valueOf: ({ pod }) => pod?.ownerKind },
+  { name: 'k8s.owner.name', kind: 'string', valueOf: ({ pod }) => pod?.ownerName },
+  { name: 'runtime.containerName', kind: 'string', valueOf: (c) => c.name },
+  { name: 'runtime.runtimeName', kind: 'string', valueOf: (c) => c.runtime },
+  { name: 'runtime.containerId', kind: 'string', valueOf: (c) => c.id },
+  { name: 'runtime.containerPid', kind: 'uint32', valueOf: (c) => c.pid },
+  { name: 'runtime.containerImageName', kind: 'string', valueOf: (c) => c.imageName },
+  { name: 'runtime.containerImageDigest', kind: 'string', valueOf: (c) => c.imageDigest },
+  { name: 'runtime.containerStartedAt', kind: 'string', valueOf: (c) => c.startedAt },
 ];
 
-const VALUES: readonly ((container: Container) => string | number)[] = [
-  (c) => c.name,
-  (c) => c.runtime,
-  (c) => c.id,
-  (c) => c.pid,
-  (c) => c.imageName,
-  (c) => c.imageDigest,
-  (c) => c.startedAt,
-];
+/** The fields of `k8s.*` and `runtime.*`, in output order. */
+export const CONTAINER_FIELDS: readonly ContainerField[] = FIELDS;
 
 /** Who a mount namespace belonged to, and until when. Inode numbers of namespaces are soon used again. */
 interface Tenancy {
@@ -57,9 +64,13 @@ export class ContainerView {
   readonly #tenancies = new Map<number, Tenancy>();
   readonly #entries = new Map<number, Entry>();
   #hostSelected = false;
+  #lastIndex = UNKNOWN;
+  #lastEntry: Entry | undefined;
 
   /** Takes over a change of the table. A new copy starts with those of `ContainerTable.snapshot()`. */
   apply(change: TableChange): void {
+    this.#lastIndex = UNKNOWN;
+    this.#lastEntry = undefined;
     switch (change.kind) {
       case 'add':
         this.#add(change);
@@ -102,12 +113,19 @@ export class ContainerView {
     return this.#entries.get(index)?.selected ?? false;
   }
 
-  /** Finds field `field` (place in {@link RUNTIME_FIELDS}); false when there is no such container. */
+  /** Finds field `field` (place in {@link CONTAINER_FIELDS}); false when the container, or the value, is not known. */
   locate(index: number, field: number, span: Span): boolean {
-    const entry = this.#entries.get(index);
+    // All fields of an event are asked for in turn.
+    if (index !== this.#lastIndex) {
+      this.#lastIndex = index;
+      this.#lastEntry = this.#entries.get(index);
+    }
+    const entry = this.#lastEntry;
     if (entry === undefined) return false;
-    span.set(entry.bytes, entry.view, field === 0 ? 0 : entry.ends[field - 1]!, entry.ends[field]!);
-    return true;
+    const start = field === 0 ? 0 : entry.ends[field - 1]!;
+    const end = entry.ends[field]!;
+    span.set(entry.bytes, entry.view, start, end);
+    return end > start;
   }
 
   #add(change: Extract<TableChange, { kind: 'add' }>): void {
@@ -155,10 +173,7 @@ function without(tenancy: Tenancy | undefined, index: number): Tenancy | undefin
 const ENCODER = new TextEncoder();
 
 function encode(container: Container, selected: boolean, namespaces: Set<number>): Entry {
-  const parts = VALUES.map((valueOf) => {
-    const value = valueOf(container);
-    return typeof value === 'string' ? ENCODER.encode(value) : uint32(value);
-  });
+  const parts = FIELDS.map(({ valueOf }) => bytesOf(valueOf(container)));
   let size = 0;
   const ends = parts.map((part) => (size += part.length));
   const bytes = new Uint8Array(size);
@@ -166,7 +181,10 @@ function encode(container: Container, selected: boolean, namespaces: Set<number>
   return { bytes, view: new DataView(bytes.buffer), ends, selected, namespaces };
 }
 
-function uint32(value: number): Uint8Array {
+function bytesOf(value: Value): Uint8Array {
+  if (value === undefined) return new Uint8Array(0);
+  if (typeof value === 'string') return ENCODER.encode(value);
+  if (typeof value === 'boolean') return new Uint8Array([value ? 1 : 0]);
   const bytes = new Uint8Array(4);
   new DataView(bytes.buffer).setUint32(0, value, true);
   return bytes;

@@ -10,8 +10,8 @@ const HOST = 1;
 const NS = 77;
 
 function container(name: string): Container {
-  const nothing = { imageName: '', imageDigest: '', imageId: '', startedAt: '' };
-  return { id: name, name, runtime: 'docker', pid: 1, mntns: NS, ...nothing };
+  const nothing = { imageName: '', imageDigest: '', imageId: '', startedAt: '', bundle: '' };
+  return { key: name, id: name, name, runtime: 'docker', pid: 1, mntns: NS, ...nothing };
 }
 
 /** A record: u64 mount namespace, u64 boot time. */

@@ -2,27 +2,55 @@
 
 import { type Batch, Column, MAX_BATCH_RECORDS } from '../data/batch.js';
 import type { DataSource } from '../data/data-source.js';
-import type { Field } from '../data/field.js';
-import { type ContainerView, NOT_CONTAINER, RUNTIME_FIELDS, UNKNOWN } from '../containers/view.js';
+import type { Field, Locator } from '../data/field.js';
+import { CONTAINER_FIELDS, type ContainerView, NOT_CONTAINER, UNKNOWN } from '../containers/view.js';
 
 /** Before all fields of the gadget, as the peer has them. */
-const FIRST_ORDER = -31;
-const TEMPLATES: Readonly<Record<string, string>> = {
-  containerName: 'container',
-  containerImageName: 'containerImageName',
-  containerPid: 'containerPid',
-  containerImageDigest: 'containerImageDigest',
-  containerStartedAt: 'containerStartedAt',
+const FIRST_ORDER = -41;
+
+interface Presentation {
+  readonly description: string;
+  readonly template?: string;
+}
+
+const PRESENTATIONS: Readonly<Record<string, Presentation>> = {
+  'k8s.node': { description: 'Name of the Kubernetes node', template: 'node' },
+  'k8s.namespace': { description: 'Namespace of the pod', template: 'namespace' },
+  'k8s.podName': { description: 'Name of the pod', template: 'pod' },
+  'k8s.containerName': { description: 'Name of the container in its pod', template: 'container' },
+  'k8s.hostnetwork': { description: 'Whether the pod is in the host’s network' },
+  'k8s.podLabels': { description: 'Labels of the pod' },
+  'k8s.owner.kind': { description: 'Kind of the controller that made the pod' },
+  'k8s.owner.name': { description: 'Name of the controller that made the pod' },
+  'runtime.containerName': { description: 'Name of the container', template: 'container' },
+  'runtime.runtimeName': { description: 'Container engine' },
+  'runtime.containerId': { description: 'Id of the container' },
+  'runtime.containerPid': {
+    description: 'Process id of the container’s first process',
+    template: 'containerPid',
+  },
+  'runtime.containerImageName': { description: 'Image of the container', template: 'containerImageName' },
+  'runtime.containerImageDigest': {
+    description: 'Digest of that image',
+    template: 'containerImageDigest',
+  },
+  'runtime.containerStartedAt': {
+    description: 'When the container was started',
+    template: 'containerStartedAt',
+  },
 };
-const DESCRIPTIONS: Readonly<Record<string, string>> = {
-  containerName: 'Name of the container',
-  runtimeName: 'Container engine',
-  containerId: 'Id of the container',
-  containerPid: 'Process id of the container’s first process',
-  containerImageName: 'Image of the container',
-  containerImageDigest: 'Digest of that image',
-  containerStartedAt: 'When the container was started',
-};
+/** Shown by default: on a Kubernetes node, and elsewhere. */
+const KUBERNETES_COLUMNS = ['k8s.node', 'k8s.namespace', 'k8s.podName', 'k8s.containerName'];
+const COLUMNS = ['runtime.containerName'];
+
+/** What the events' containers are named by. */
+export interface Naming {
+  /** Only events of containers that are selected are shown. */
+  readonly filtering: boolean;
+  readonly hostMntns: number;
+  /** Name of this machine as a Kubernetes node; left out elsewhere. */
+  readonly node?: string;
+}
 
 /** What may become of records whose container is not known for sure. */
 export interface Waiting {
@@ -44,19 +72,15 @@ export class ContainerNames {
   private readonly columnNumber: number;
 
   /** Undefined for a data source without a mount namespace. */
-  static of(
-    source: DataSource,
-    view: ContainerView,
-    options: { readonly filtering: boolean; readonly hostMntns: number },
-  ): ContainerNames | undefined {
+  static of(source: DataSource, view: ContainerView, naming: Naming): ContainerNames | undefined {
     const offset = recordOffset(source, 'type:gadget_mntns_id');
-    return offset === undefined ? undefined : new ContainerNames(source, view, options, offset);
+    return offset === undefined ? undefined : new ContainerNames(source, view, naming, offset);
   }
 
   private constructor(
     source: DataSource,
     view: ContainerView,
-    { filtering, hostMntns }: { readonly filtering: boolean; readonly hostMntns: number },
+    { filtering, hostMntns, node }: Naming,
     mntnsOffset: number,
   ) {
     this.view = view;
@@ -67,29 +91,37 @@ export class ContainerNames {
     this.pidOffset = recordOffset(source, 'type:gadget_pid');
     this.column = new Column('int32', new Uint8Array(this.indexes.buffer));
     this.columnNumber = source.newColumn();
-    RUNTIME_FIELDS.forEach(({ name, kind }, i) => this.addField(source, name, kind, i));
+    const shown = node === undefined ? COLUMNS : KUBERNETES_COLUMNS;
+    this.addField(source, 'k8s.node', 'string', shown, nodeLocator(node));
+    for (const [place, { name, kind }] of CONTAINER_FIELDS.entries()) {
+      this.addField(source, name, kind, shown, this.locator(place));
+    }
   }
 
-  private addField(source: DataSource, name: string, kind: Field['kind'], place: number): void {
-    const template = TEMPLATES[name];
+  private addField(
+    source: DataSource,
+    fullName: string,
+    kind: Field['kind'],
+    shown: readonly string[],
+    locate: Locator,
+  ): void {
+    const { description, template } = PRESENTATIONS[fullName]!;
     source.addField({
-      fullName: `runtime.${name}`,
+      fullName,
       kind,
-      order: FIRST_ORDER + place,
-      hidden: name !== 'containerName',
-      annotations: {
-        description: DESCRIPTIONS[name] ?? '',
-        ...(template === undefined ? {} : { template }),
-      },
-      location: {
-        in: 'derived',
-        locate: (batch, row, span) => {
-          const index = batch.columns[this.columnNumber]?.view.getInt32(row * 4, true) ?? UNKNOWN;
-          // What an engine has not said (yet) is undefined, not empty.
-          return index >= 0 && this.view.locate(index, place, span) && span.end > span.start;
-        },
-      },
+      order: FIRST_ORDER + Object.keys(PRESENTATIONS).indexOf(fullName),
+      hidden: !shown.includes(fullName),
+      annotations: { description, ...(template === undefined ? {} : { template }) },
+      location: { in: 'derived', locate },
     });
+  }
+
+  /** What an engine has not said (yet) is undefined, not empty. */
+  private locator(place: number): Locator {
+    return (batch, row, span) => {
+      const index = batch.columns[this.columnNumber]?.view.getInt32(row * 4, true) ?? UNKNOWN;
+      return index >= 0 && this.view.locate(index, place, span);
+    };
   }
 
   /**
@@ -138,6 +170,16 @@ export class ContainerNames {
   knows(mntns: number, bootNs: number): boolean {
     return this.view.indexOf(mntns, 0, bootNs) !== UNKNOWN;
   }
+}
+
+function nodeLocator(node: string | undefined): Locator {
+  if (node === undefined) return () => false;
+  const bytes = new TextEncoder().encode(node);
+  const view = new DataView(bytes.buffer);
+  return (_batch, _row, span) => {
+    span.set(bytes, view, 0, bytes.length);
+    return true;
+  };
 }
 
 function recordOffset(source: DataSource, tag: string): number | undefined {

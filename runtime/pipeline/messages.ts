@@ -2,6 +2,7 @@
 
 import type { DataSourceSpec } from '../data/spec.js';
 import type { TableChange } from '../containers/change.js';
+import type { Naming } from './containers.js';
 import type { PreparedGuest } from '../../wasm/host/component.js';
 
 /** A column of a fixed view: the field's name and how the view shows it. */
@@ -42,12 +43,9 @@ export interface WorkerConfig {
     /** False after too many failures: the module's fields stay, undefined. */
     readonly enabled: boolean;
   };
-  readonly containers?: {
+  readonly containers?: Naming & {
     /** What the table holds now; changes follow as messages. */
     readonly changes: readonly TableChange[];
-    readonly hostMntns: number;
-    /** Only events of containers that are selected are shown. */
-    readonly filtering: boolean;
   };
   readonly output: OutputRequest;
   readonly filters: readonly string[];

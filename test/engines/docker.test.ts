@@ -129,7 +129,7 @@ describe.skipIf(!canRunDockerd())('containers of docker', { timeout: 60_000 }, (
     const id = dockerd.docker('run', '-d', '--network=none', '--name', 'early', ...IDLE);
     const { table, warnings } = await start();
     expect(warnings).toEqual([]);
-    const row = table.byId(id)!;
+    const row = table.byKey(id)!;
     expect(row.selected).toBe(true);
     expect(row.container).toMatchObject({
       name: 'early',
@@ -241,7 +241,7 @@ describe.skipIf(!canRunDockerd())('containers of docker', { timeout: 60_000 }, (
     const id = dockerd.docker('run', '-d', '--network=none', ...IDLE);
     const { table, warnings } = await start({}, '/nowhere/docker.sock');
     expect(warnings).toEqual([expect.stringMatching(/^Containers have no names/)]);
-    expect(table.byId(id)?.container).toMatchObject({ name: id.slice(0, 12), runtime: '' });
+    expect(table.byKey(id)?.container).toMatchObject({ name: id.slice(0, 12), runtime: '' });
     const later = dockerd.docker('run', '-d', '--network=none', ...IDLE);
     expect((await change('add', (one) => one.container.id === later)).container.runtime).toBe('');
   });

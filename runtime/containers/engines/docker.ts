@@ -1,12 +1,14 @@
 // The docker engine, through its HTTP API on a unix socket (docs.docker.com/reference/api/engine).
 
-import { existsSync } from 'node:fs';
 import type { Engine, EngineContainer, EngineEvent } from './engine.js';
-import { EngineAnswerError, EngineUnavailableError, reasonOf } from './errors.js';
-import { arrayAt, at, countAt, stringAt } from './json.js';
+import { isContainerId } from '../cgroup.js';
+import { EngineAnswerError } from '../errors.js';
+import { podOf } from '../kubernetes.js';
+import { arrayAt, at, countAt, stringAt, stringsAt } from './json.js';
+import { type EngineSocket, engineSocket, unreachable } from './socket.js';
 import { getJson, streamLines } from './unix-http.js';
 
-const DEFAULT_SOCKETS = ['/run/docker.sock', '/var/run/docker.sock'];
+const DEFAULT_SOCKETS = ['/run/docker.sock', '/var/run/docker.sock'] as const;
 /** The API this client is written for: docker 20.10. */
 const WANTED_API = '1.41';
 const CONNECT_TIMEOUT_MS = 1000;
@@ -19,20 +21,21 @@ const MAX_DIGESTS = 4096;
 
 export interface DockerOptions {
   /** `--docker-socketpath`; the usual places when left out. */
-  socketPath?: string;
+  readonly socketPath?: string | undefined;
 }
 
 export class DockerEngine implements Engine {
   readonly name = 'docker';
-  readonly address: string;
-  readonly #isDefault: boolean;
+  readonly #socket: EngineSocket;
   readonly #digests = new Map<string, string>();
   #version = '';
 
   constructor(options: DockerOptions = {}) {
-    this.#isDefault = options.socketPath === undefined;
-    const given = options.socketPath?.replace(/^unix:\/\//, '');
-    this.address = given ?? DEFAULT_SOCKETS.find((path) => existsSync(path)) ?? DEFAULT_SOCKETS[0]!;
+    this.#socket = engineSocket('docker', options.socketPath, DEFAULT_SOCKETS);
+  }
+
+  get address(): string {
+    return this.#socket.path;
   }
 
   async connect(): Promise<void> {
@@ -40,7 +43,7 @@ export class DockerEngine implements Engine {
       const version = await getJson(this.address, '/version', CONNECT_TIMEOUT_MS);
       this.#version = negotiate(stringAt(version, 'MinAPIVersion'), stringAt(version, 'ApiVersion'));
     } catch (cause) {
-      throw this.#unavailable(cause);
+      throw unreachable(this.#socket, cause);
     }
   }
 
@@ -61,6 +64,7 @@ export class DockerEngine implements Engine {
   }
 
   async inspect(id: string): Promise<EngineContainer | undefined> {
+    if (!isContainerId(id)) return undefined;
     let answer: unknown;
     try {
       answer = await this.#get(`/containers/${encodeURIComponent(id)}/json`, INSPECT_TIMEOUT_MS);
@@ -70,15 +74,26 @@ export class DockerEngine implements Engine {
     }
     const imageId = stringAt(answer, 'Image');
     const running = at(answer, 'State', 'Running') === true;
+    // cri-dockerd labels what it makes for kubelet.
+    const labels = stringsAt(answer, 'Config', 'Labels');
+    const pod = podOf({ labels, sandboxId: labels['io.kubernetes.sandbox.id'] ?? '' });
+    const ownId = stringAt(answer, 'Id');
     return {
-      id: stringAt(answer, 'Id'),
+      key: ownId,
+      id: ownId,
       name: withoutSlash(stringAt(answer, 'Name')),
       pid: running ? countAt(answer, 'State', 'Pid') : 0,
       imageName: stringAt(answer, 'Config', 'Image'),
       imageDigest: await this.#digestOf(imageId),
       imageId,
       startedAt: running ? stringAt(answer, 'State', 'StartedAt') : '',
+      bundle: '',
+      ...(pod !== undefined && { pod }),
     };
+  }
+
+  close(): void {
+    // Every request has its own socket, and its own end.
   }
 
   async watch(onEvent: (event: EngineEvent) => void, signal: AbortSignal): Promise<void> {
@@ -121,23 +136,6 @@ export class DockerEngine implements Engine {
     this.#digests.set(imageId, digest);
     return digest;
   }
-
-  #unavailable(cause: unknown): EngineUnavailableError {
-    const code = (cause as NodeJS.ErrnoException).code;
-    const why =
-      code === 'ENOENT'
-        ? 'there is no such socket'
-        : code === 'ECONNREFUSED'
-          ? 'nobody listens there'
-          : code === 'EACCES' || code === 'EPERM'
-            ? 'permission is denied'
-            : reasonOf(cause);
-    return new EngineUnavailableError(`Cannot reach docker at ${this.address}: ${why}.`, {
-      // A socket the user named is expected to be there.
-      missing: code === 'ENOENT' && this.#isDefault,
-      cause,
-    });
-  }
 }
 
 /** The newest API version both sides know; what to ask for when the server names none is its default. */
@@ -161,14 +159,17 @@ function fromListing(entry: unknown): EngineContainer {
   const names = arrayAt(entry, 'Names').filter((name) => typeof name === 'string');
   // Links of other containers add names of two parts: `/web/db`.
   const own = names.find((name) => name.lastIndexOf('/') <= 0) ?? names[0] ?? '';
+  const id = stringAt(entry, 'Id');
   return {
-    id: stringAt(entry, 'Id'),
+    key: id,
+    id,
     name: withoutSlash(own),
     pid: 0,
     imageName: stringAt(entry, 'Image'),
     imageDigest: '',
     imageId: stringAt(entry, 'ImageID'),
     startedAt: '',
+    bundle: '',
   };
 }
 
@@ -181,11 +182,11 @@ function withoutSlash(name: string): string {
   return name.startsWith('/') ? name.slice(1) : name;
 }
 
-type ContainerEvent = (id: string, attributes: unknown) => EngineEvent;
+type ContainerEvent = (key: string, attributes: unknown) => EngineEvent;
 
-const named: ContainerEvent = (id, attributes) => ({
+const named: ContainerEvent = (key, attributes) => ({
   kind: 'created',
-  id,
+  key,
   name: withoutSlash(stringAt(attributes, 'name')),
   imageName: stringAt(attributes, 'image'),
 });
@@ -194,9 +195,9 @@ const named: ContainerEvent = (id, attributes) => ({
 const EVENTS: Readonly<Record<string, ContainerEvent>> = {
   create: named,
   rename: named,
-  start: (id) => ({ kind: 'started', id }),
-  die: (id) => ({ kind: 'removed', id }),
-  destroy: (id) => ({ kind: 'deleted', id }),
+  start: (key) => ({ kind: 'started', key }),
+  die: (key) => ({ kind: 'removed', key }),
+  destroy: (key) => ({ kind: 'deleted', key }),
 };
 
 function parseEvent(line: string): EngineEvent | undefined {

@@ -5,10 +5,10 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { DockerEngine } from './docker.js';
 import type { EngineContainer, EngineEvent } from './engine.js';
-import { EngineAnswerError, EngineUnavailableError } from './errors.js';
-import { follow } from './follow.js';
-import { ContainerManager } from './manager.js';
-import { Selector } from './selector.js';
+import { EngineAnswerError, EngineUnavailableError } from '../errors.js';
+import { follow } from '../follow.js';
+import { ContainerManager } from '../manager.js';
+import { Selector } from '../selector.js';
 
 const ID = 'ab'.repeat(32);
 const VERSION = { ApiVersion: '1.44', MinAPIVersion: '1.24' };
@@ -137,6 +137,7 @@ describe('DockerEngine', () => {
     const containers = await new DockerEngine({ socketPath }).list();
     expect(containers.toSorted((a, b) => b.pid - a.pid)).toEqual([
       {
+        key: ID,
         id: ID,
         name: 'web',
         pid: 77,
@@ -144,6 +145,7 @@ describe('DockerEngine', () => {
         imageDigest: 'sha256:feed',
         imageId: 'sha256:1',
         startedAt: '2026-01-01T00:00:00Z',
+        bundle: '',
       },
       expect.objectContaining({ name: 'old', pid: 0, imageName: 'redis', startedAt: '' }),
     ]);
@@ -177,10 +179,10 @@ describe('DockerEngine', () => {
     await expect(watching).rejects.toThrow(/stream of events ended/);
     expect(events).toEqual([
       { kind: 'open' },
-      { kind: 'created', id: ID, name: 'wéb', imageName: 'nginx' },
-      { kind: 'started', id: ID },
-      { kind: 'removed', id: ID },
-      { kind: 'deleted', id: ID },
+      { kind: 'created', key: ID, name: 'wéb', imageName: 'nginx' },
+      { kind: 'started', key: ID },
+      { kind: 'removed', key: ID },
+      { kind: 'deleted', key: ID },
     ]);
   });
 
@@ -228,6 +230,7 @@ describe('follow', () => {
     const following = follow(
       new DockerEngine({ socketPath }),
       {
+        onReached: () => {},
         onList: (containers: EngineContainer[]) => news(listings.push(containers.map(({ name }) => name))),
         onEvent: (event) => news(heard.push(`${listings.length}: ${event.kind}`)),
         onLost: () => news(lost++),
@@ -286,7 +289,7 @@ describe('ContainerManager without an engine', () => {
   it('starts all the same with an engine that hangs', async () => {
     await serve(() => {});
     const warnings = await start({ host: true });
-    expect(warnings).toEqual([expect.stringMatching(/no answer to GET \/version/)]);
+    expect(warnings).toEqual([expect.stringMatching(/docker at .* does not answer yet/)]);
   });
 
   it('ends its start when it is closed meanwhile', async () => {

@@ -27,3 +27,13 @@ export function arrayAt(value: unknown, ...keys: string[]): readonly unknown[] {
   const found = at(value, ...keys);
   return Array.isArray(found) ? (found as unknown[]) : [];
 }
+
+/** The strings of a map from names to strings at a path, such as labels; empty when there is none. */
+export function stringsAt(value: unknown, ...keys: string[]): Record<string, string> {
+  const found = at(value, ...keys);
+  if (typeof found !== 'object' || found === null) return {};
+  const entries = Object.entries(found).filter(
+    (entry): entry is [string, string] => typeof entry[1] === 'string',
+  );
+  return Object.fromEntries(entries);
+}

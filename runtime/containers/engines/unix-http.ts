@@ -1,7 +1,7 @@
 // HTTP requests over a unix socket, bounded in time and size: what the engines with an HTTP API are asked through.
 
 import { request, type IncomingMessage } from 'node:http';
-import { EngineAnswerError } from './errors.js';
+import { EngineAnswerError } from '../errors.js';
 
 const MAX_ANSWER_BYTES = 32 << 20;
 const MAX_LINE_BYTES = 1 << 20;

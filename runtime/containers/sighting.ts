@@ -1,0 +1,62 @@
+// A process that shows a mount namespace: as the tracker reports it from the kernel, or as /proc does.
+
+import { readFileSync } from 'node:fs';
+import { hostPidns, namespaceOf } from './proc.js';
+import { bootNowNs } from './table.js';
+
+export interface Sighting {
+  readonly mntns: number;
+  readonly pid: number;
+  /** 0 when unknown. */
+  readonly parentPid: number;
+  /** Whether it is in a pid namespace other than the host's. */
+  readonly ownPids: boolean;
+  /** Inode number of its cgroup in the v2 tree; 0 when unknown. */
+  readonly cgroupId: number;
+  readonly bootNs: number;
+  /** Names of its cgroup, of the one above, and of the nearest above that could hold a container id; empty = none. */
+  readonly cgroup: string;
+  readonly parentCgroup: string;
+  readonly ancestor: string;
+}
+
+/** Looks at a running process now. Of one that is gone, little is known. */
+export function lookAt(pid: number, mntns: number): Sighting {
+  const pidns = namespaceOf(pid, 'pid');
+  const names = cgroupNames(pid);
+  return {
+    mntns,
+    pid,
+    parentPid: parentOf(pid) ?? 0,
+    ownPids: pidns !== undefined && pidns !== hostPidns(),
+    cgroupId: 0,
+    bootNs: bootNowNs(),
+    cgroup: names.at(-1) ?? '',
+    parentCgroup: names.at(-2) ?? '',
+    ancestor: '',
+  };
+}
+
+/** The process's parent, as the host numbers it; undefined when it is gone. */
+export function parentOf(pid: number): number | undefined {
+  try {
+    const parent = /^PPid:\s*(\d+)$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1];
+    return parent === undefined ? undefined : Number(parent);
+  } catch {
+    return undefined;
+  }
+}
+
+/** The longest path of the process's cgroups, by names from the root: engines may not use every hierarchy. */
+function cgroupNames(pid: number): string[] {
+  try {
+    const paths = readFileSync(`/proc/${pid}/cgroup`, 'utf8')
+      .split('\n')
+      .map((line) => line.split(':').slice(2).join(':'));
+    const unified = paths.at(-2) ?? '';
+    const path = unified.length > 1 ? unified : (paths.sort((a, b) => b.length - a.length)[0] ?? '');
+    return path.split('/').filter((name) => name !== '');
+  } catch {
+    return [];
+  }
+}
