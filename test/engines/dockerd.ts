@@ -6,21 +6,12 @@
 //   await dockerd.close();                     // stops it and its containers, removes the directory
 
 import { execFileSync, spawn, spawnSync, type ChildProcess } from 'node:child_process';
-import {
-  chmodSync,
-  cpSync,
-  mkdirSync,
-  mkdtempSync,
-  openSync,
-  readFileSync,
-  rmdirSync,
-  rmSync,
-} from 'node:fs';
-import { readdirSync, symlinkSync, writeFileSync, closeSync } from 'node:fs';
+import { closeSync, mkdtempSync, openSync, readdirSync, readFileSync, rmdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { until } from '../until.js';
+import { makeRootfs } from './rootfs.js';
 
 const READY_TIMEOUT_MS = 60_000;
 const STOP_TIMEOUT_MS = 30_000;
@@ -173,35 +164,6 @@ class PrivateDockerd implements Dockerd {
   #lastLog(): string {
     return readFileSync(join(this.#directory, 'dockerd.log'), 'utf8').split('\n').slice(-8).join('\n');
   }
-}
-
-/** A root directory of busybox with a link for each applet, and dash as sh: Debian's ash runs many applets inside. */
-function makeRootfs(root: string): void {
-  for (const name of ['bin', 'etc', 'proc', 'sys', 'dev', 'root', 'tmp']) {
-    mkdirSync(join(root, name), { recursive: true });
-  }
-  chmodSync(join(root, 'tmp'), 0o1777);
-  const busybox = join(root, 'bin/busybox');
-  cpSync(pathOf('busybox'), busybox);
-  const applets = execFileSync(busybox, ['--list'], { encoding: 'utf8' }).split('\n');
-  for (const applet of applets.filter((name) => name !== '' && name !== 'busybox' && name !== 'sh')) {
-    symlinkSync('/bin/busybox', join(root, 'bin', applet));
-  }
-  const dash = pathOf('dash');
-  cpSync(dash, join(root, 'bin/sh'), { dereference: true });
-  for (const [library] of execFileSync('ldd', [dash], { encoding: 'utf8' }).matchAll(/\/\S+/g)) {
-    mkdirSync(dirname(join(root, library)), { recursive: true });
-    cpSync(library, join(root, library), { dereference: true });
-  }
-  writeFileSync(
-    join(root, 'etc/passwd'),
-    'root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534::/:/bin/false\n',
-  );
-  writeFileSync(join(root, 'etc/group'), 'root:x:0:\nnobody:x:65534:\n');
-}
-
-function pathOf(program: string): string {
-  return execFileSync('sh', ['-c', `command -v ${program}`], { encoding: 'utf8' }).trim();
 }
 
 /** The daemon leaves its cgroups behind; those of other daemons are not empty, or not below these. */
