@@ -36,6 +36,9 @@ test)
     need_command dockerd docker.io
     need_command docker docker.io
     need_command iptables iptables
+    need_command containerd containerd
+    need_command podman podman
+    need_command runc runc
     need_command docker-registry docker-registry
     need_command htpasswd apache2-utils
     need_command skopeo skopeo
