@@ -1,5 +1,6 @@
 // Keeps the container table and the kernel's filter true: engines name containers, the tracker finds them first.
 
+import { setTimeout as sleep } from 'node:timers/promises';
 import { BpfMap } from '../../bpf/index.js';
 import type { Engine, EngineContainer, EngineEvent } from './engines/engine.js';
 import type { EngineOptions } from './engines/index.js';
@@ -42,8 +43,6 @@ export class ContainerManager {
   readonly #engineOptions: EngineOptions;
   readonly #trackerOptions: TrackerOptions | undefined;
   readonly #stop = new AbortController();
-  /** Engines that have answered at least once. */
-  readonly #reached = new Set<Engine>();
   #tracker: Tracker | undefined;
   #sweeper: NodeJS.Timeout | undefined;
 
@@ -120,48 +119,49 @@ export class ContainerManager {
     }
   }
 
-  /** What is wrong with which engine. Their clients are loaded only now, while the kernel loads the tracker. */
+  /**
+   * What is wrong with which engine. Their clients are loaded only now, while the kernel loads the tracker. An engine
+   * that is silent is waited for only when containers are asked for that it alone may know.
+   */
   async #followAll(): Promise<Failure[]> {
     const { enginesFor } = await import('./engines/index.js');
-    const outcomes = await Promise.all(
-      enginesFor(this.#engineOptions).map(async (engine) => ({ engine, error: await this.#follow(engine) })),
-    );
-    return outcomes.filter(({ error }) => error !== undefined);
+    const followed = enginesFor(this.#engineOptions).map((engine) => this.#follow(engine));
+    const listed = Promise.all(followed.map(({ outcome }) => outcome));
+    await Promise.race([listed, sleep(PATIENCE_MS, undefined, { ref: false, signal: this.#stop.signal })]);
+    const mustWait = this.#selector.asksForContainers && !followed.some(({ connected }) => connected);
+    const failures = followed.map(async ({ engine, answered, outcome }) => {
+      const yet = `${engine.name} at ${engine.address} does not answer yet, and is heard when it does.`;
+      const error = answered || mustWait ? await outcome : new EngineUnavailableError(yet);
+      return { engine, error };
+    });
+    return (await Promise.all(failures)).filter(({ error }) => error !== undefined);
   }
 
-  /**
-   * Follows an engine. Resolves with undefined once it has been listed, or when closed; with what is wrong with it
-   * otherwise. A silent one is waited for only when the user asked for what it alone may know.
-   */
-  #follow(engine: Engine): Promise<unknown> {
-    return new Promise((resolve) => {
-      const silent = this.#selector.asksForContainers
-        ? undefined
-        : setTimeout(() => {
-            if (this.#reached.has(engine)) return;
-            resolve(new EngineUnavailableError(`${engine.name} at ${engine.address} does not answer yet.`));
-          }, PATIENCE_MS);
-      const listener = {
-        onReached: () => this.#reached.add(engine),
-        onList: (containers: EngineContainer[]) => {
-          this.#namer.learnAll(engine, containers);
-          resolve(undefined);
-        },
-        onEvent: (event: Exclude<EngineEvent, { kind: 'open' }>) => {
-          // The kernel saw it first; a container's end must not be heard before its beginning.
-          this.#tracker?.poll();
-          this.#namer.hear(engine, event);
-        },
-        onLost: (error: unknown) => {
-          this.#namer.lose(engine);
-          resolve(error);
-        },
-      };
-      void follow(engine, listener, this.#stop.signal).then(() => {
-        clearTimeout(silent);
-        resolve(undefined);
-      });
-    });
+  #follow(engine: Engine): Followed {
+    let settle: (error: unknown) => void = () => undefined;
+    const outcome = new Promise<unknown>((resolve) => (settle = resolve));
+    const followed = { engine, connected: false, answered: false, outcome };
+    const listener = {
+      onReached: () => {
+        followed.connected = followed.answered = true;
+      },
+      onList: (containers: EngineContainer[]) => {
+        this.#namer.learnAll(engine, containers);
+        settle(undefined);
+      },
+      onEvent: (event: Exclude<EngineEvent, { kind: 'open' }>) => {
+        // The kernel saw it first; a container's end must not be heard before its beginning.
+        this.#tracker?.poll();
+        this.#namer.hear(engine, event);
+      },
+      onLost: (error: unknown) => {
+        followed.answered = true;
+        this.#namer.lose(engine);
+        settle(error);
+      },
+    };
+    void follow(engine, listener, this.#stop.signal).then(() => settle(undefined));
+    return followed;
   }
 
   /** What the engines that cannot be asked mean for the user. */
@@ -207,6 +207,16 @@ export class ContainerManager {
       if (!this.warnings.includes(warning)) this.warnings.push(warning);
     }
   }
+}
+
+/** An engine that is being followed. */
+interface Followed {
+  readonly engine: Engine;
+  /** It answered, or it is clear that it cannot be asked. */
+  readonly answered: boolean;
+  readonly connected: boolean;
+  /** Undefined once it has been listed, or when closed; what is wrong with it otherwise. */
+  readonly outcome: Promise<unknown>;
 }
 
 interface Failure {

@@ -1,4 +1,4 @@
-import { beforeEach, describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, it, vi } from 'vitest';
 import type { Engine, EngineContainer } from './engines/engine.js';
 import { Namer } from './namer.js';
 import { mntnsOf } from './proc.js';
@@ -99,6 +99,38 @@ describe('Namer', () => {
     answer(DETAILS);
     await new Promise(setImmediate);
     expect(table.byMntns(MNTNS)?.container).toMatchObject({ name: 'web', runtime: 'docker' });
+  });
+
+  it('names a container that was announced and deleted while the engine was asked for it', async () => {
+    let answer: (details: undefined) => void = () => {};
+    const docker = engine(() => new Promise((resolve) => (answer = resolve)));
+    namer.learnAll(docker, []);
+    const resolving = namer.resolve(sighting());
+    namer.hear(docker, { kind: 'created', key: ID, name: 'brief', imageName: 'busybox' });
+    namer.hear(docker, { kind: 'removed', key: ID });
+    namer.hear(docker, { kind: 'deleted', key: ID });
+    answer(undefined);
+    await resolving;
+    expect(table.byMntns(MNTNS)?.container.name).toBe('brief');
+  });
+
+  it('waits for nobody else once an engine has named the container', async () => {
+    namer.learnAll(
+      engine(() => new Promise(() => {})),
+      [],
+    );
+    namer.learnAll(
+      engine(() => Promise.resolve(DETAILS)),
+      [],
+    );
+    vi.useFakeTimers();
+    try {
+      // Would wait for ever, as no time passes.
+      await namer.resolve(sighting());
+    } finally {
+      vi.useRealTimers();
+    }
+    expect(table.byMntns(MNTNS)?.container.name).toBe('web');
   });
 
   it('does not ask an engine that is lost', async () => {

@@ -11,6 +11,8 @@ import type { ContainerTable, TableRow } from './table.js';
 
 /** How long a namespace waits for an engine to name its container: half of what its events surely wait. */
 const ANSWER_MS = 2000;
+/** How long the name of a deleted container is kept. */
+const FORGET_MS = 10_000;
 /** What a gadget saw of an exec may be a little older than the sighting; what was in the namespace before, is much. */
 const BEFORE_SIGHTING_NS = 50e6;
 /** The root of the cgroup v2 tree, which holds no container. */
@@ -22,6 +24,8 @@ interface Known {
   readonly engine: Engine | undefined;
   readonly runtime: RuntimeName | '';
   readonly details: EngineContainer;
+  /** When the engine deleted it, `Date.now()`. */
+  readonly deletedAtMs?: number;
 }
 
 export class Namer {
@@ -48,7 +52,7 @@ export class Namer {
     this.#connected.add(engine);
     const keys = new Set(containers.map((container) => container.key));
     for (const [key, known] of this.#known) {
-      if (known.engine === engine && !keys.has(key)) this.#known.delete(key);
+      if (known.engine === engine && !keys.has(key)) this.#forgetLater(key);
     }
     for (const container of containers) this.#learn(engine, container);
   }
@@ -75,7 +79,7 @@ export class Namer {
         this.#table.leave(key);
         break;
       case 'deleted':
-        this.#known.delete(key);
+        this.#forgetLater(key);
         break;
     }
   }
@@ -127,9 +131,16 @@ export class Namer {
         this.#checkRow(row, () => (processes ??= processesByMntns()));
       alive.add(row.container.key);
     }
-    for (const [key, { engine }] of this.#known) {
-      if (engine === undefined && !alive.has(key)) this.#known.delete(key);
+    const longAgoMs = Date.now() - FORGET_MS;
+    for (const [key, { engine, deletedAtMs = Infinity }] of this.#known) {
+      if (deletedAtMs < longAgoMs || (engine === undefined && !alive.has(key))) this.#known.delete(key);
     }
+  }
+
+  /** Its first exec may have been seen, and not been resolved yet, when a short container is already deleted. */
+  #forgetLater(key: string): void {
+    const known = this.#known.get(key);
+    if (known !== undefined) this.#known.set(key, { ...known, deletedAtMs: Date.now() });
   }
 
   /**
