@@ -106,7 +106,7 @@ export class DataSource {
 
   /**
    * The fields a user may mean by `name`: that of the full name, else those of that short name (annotation
-   * `columns.alias`), else those whose name ends so.
+   * `columns.alias`), else those whose name ends so; of several, the one that is shown by default.
    */
   fieldsMeant(name: string): Field[] {
     const exact = this.field(name);
@@ -114,7 +114,9 @@ export class DataSource {
     const folded = name.toLowerCase();
     const values = this.valueFields();
     const byAlias = values.filter((field) => field.annotations['columns.alias']?.toLowerCase() === folded);
-    return byAlias.length > 0 ? byAlias : values.filter((field) => field.name.toLowerCase() === folded);
+    const meant = byAlias.length > 0 ? byAlias : values.filter((field) => field.name.toLowerCase() === folded);
+    const shown = meant.filter((field) => !field.hidden);
+    return shown.length === 1 ? shown : meant;
   }
 
   /** Fields that hold values, in output order. */

@@ -26,6 +26,14 @@ describe('selectColumns', () => {
     expect(titles('proc.parent.comm,COMM,tid')).toEqual(['PCOMM', 'COMM', 'PROC.PARENT.TID']);
   });
 
+  it('takes the one that is shown, of several whose names end the same', () => {
+    const names = testSource([
+      { name: 'k8s.containerName', kind: 'string', hidden: true },
+      { name: 'runtime.containerName', kind: 'string' },
+    ]);
+    expect(resolveField(names, 'containername').fullName).toBe('runtime.containerName');
+  });
+
   it('adds to and removes from what is shown', () => {
     expect(titles('+timestamp,-dst.port,-pid')).toEqual(['COMM', 'PCOMM', 'SRC.PORT', 'TIMESTAMP']);
   });
