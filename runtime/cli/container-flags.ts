@@ -34,7 +34,7 @@ export function selectionOptions(): Option[] {
     new Option('--host', 'also the host, not only containers'),
     new Option(
       '-c, --containername <names>',
-      'only these containers: a comma list, as in all the following; "!" before a name excludes it',
+      'only these containers: a comma list, as all the following; !NAME excludes',
     ),
     new Option('--runtime-containername <names>', 'the same').hideHelp(),
     new Option('--k8s-containername <names>', 'only containers that their pods name so'),
@@ -42,7 +42,7 @@ export function selectionOptions(): Option[] {
     new Option('--k8s-namespace <names>', 'only containers of pods in these namespaces'),
     new Option(
       '--k8s-selector <labels>',
-      'only containers of pods with these labels: role=demo,tier!=db, also "key in (a,b)"',
+      'only containers of pods with these labels: role=demo,tier!=db,"env in (a,b)"',
     ),
     new Option(
       '--runtime-containerimage-digest <digests>',
@@ -59,7 +59,7 @@ export function engineOptions(): Option[] {
   return [
     new Option(
       '-r, --runtimes <names>',
-      `container engines to ask: a comma list (default: all of ${RUNTIMES.join(',')})`,
+      `engines to ask: a comma list (default: ${RUNTIMES.join(',')})`,
     ).argParser(parseRuntimes),
     new Option('--docker-socketpath <path>', 'docker socket (default /run/docker.sock)'),
     new Option(
@@ -67,7 +67,7 @@ export function engineOptions(): Option[] {
       'containerd socket (default /run/containerd/containerd.sock)',
     ),
     new Option('--containerd-namespace <name>', 'the only containerd namespace to look into'),
-    new Option('--runtime-protocol <protocol>', 'ask containerd by its own API, or by that of Kubernetes')
+    new Option('--runtime-protocol <protocol>', 'how to ask containerd: its own API, or that of Kubernetes')
       .choices(['internal', 'cri'])
       .default('internal'),
     new Option('--crio-socketpath <path>', 'CRI-O socket (default /run/crio/crio.sock)'),

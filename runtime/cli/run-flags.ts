@@ -35,31 +35,54 @@ function number(low: number, high: number): (text: string) => number {
   };
 }
 
+/** Flags that belong together, under a heading of the help. */
+export interface OptionGroup {
+  readonly title: string;
+  readonly options: readonly Option[];
+}
+
 /** Flags of `ig run` and of the classic views. */
 export function runOptions(): Option[] {
+  return runOptionGroups().flatMap(({ options }) => options);
+}
+
+export function runOptionGroups(): OptionGroup[] {
   return [
-    ...selectionOptions(),
-    new Option('-t, --timeout <seconds>', 'stop by itself; 0 = at Ctrl-C')
-      .default(0)
-      .argParser(number(0, LONGEST_TIMEOUT_S)),
-    new Option('--fields <names>', 'columns to show: a comma list, or changes to the default: +field,-field'),
-    new Option('-o, --output <mode>', 'columns, json, jsonpretty, yaml or none').default('columns'),
-    new Option(
-      '-F, --filter <rules>',
-      'only events that match: field==value, also != >= > <= < ~ (regex) !~; "," = and',
-    ).argParser(list),
-    new Option('--sort <fields>', 'order of snapshots: a comma list; "-" before a field = descending'),
-    new Option('--max-entries <n>', 'longest snapshot to show; -1 = all')
-      .default(-1)
-      .argParser(number(-1, Number.MAX_SAFE_INTEGER)),
-    ...engineOptions(),
-    new Option('--authfile <path>', 'registry credentials, as docker keeps them in config.json'),
-    new Option(
-      '--insecure-registries <hosts>',
-      'registries to reach over plain HTTP: a comma list',
-    ).argParser(commaList),
-    new Option('-v, --verbose', 'say which image ran and from where; add causes and logs to errors'),
-    new Option('-h, --help', 'show help; with an image, the flags and fields of that gadget'),
+    { title: 'Whose events', options: selectionOptions() },
+    {
+      title: 'Which of them, and how',
+      options: [
+        new Option(
+          '-F, --filter <rules>',
+          'only events that match: field==value, also != >= > <= < ~ (regex) !~; "," = and',
+        ).argParser(list),
+        new Option(
+          '--fields <names>',
+          'columns to show: a comma list, or changes to the default: +field,-field',
+        ),
+        new Option('-o, --output <mode>', 'columns, json, jsonpretty, yaml or none').default('columns'),
+        new Option('--sort <fields>', 'order of snapshots: a comma list; "-" before a field = descending'),
+        new Option('--max-entries <n>', 'longest snapshot to show; -1 = all')
+          .default(-1)
+          .argParser(number(-1, Number.MAX_SAFE_INTEGER)),
+        new Option('-t, --timeout <seconds>', 'stop by itself; 0 = at Ctrl-C')
+          .default(0)
+          .argParser(number(0, LONGEST_TIMEOUT_S)),
+        new Option('-v, --verbose', 'say which image ran and from where; add causes and logs to errors'),
+        new Option('-h, --help', 'show help; with an image, the flags and fields of that gadget'),
+      ],
+    },
+    { title: 'Container engines', options: engineOptions() },
+    {
+      title: 'Image',
+      options: [
+        new Option('--authfile <path>', 'registry credentials, as docker keeps them in config.json'),
+        new Option(
+          '--insecure-registries <hosts>',
+          'registries to reach over plain HTTP: a comma list',
+        ).argParser(commaList),
+      ],
+    },
   ];
 }
 

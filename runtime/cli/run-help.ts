@@ -3,7 +3,7 @@
 import { Command, type Option } from 'commander';
 import type { FieldDescription } from '../pipeline/messages.js';
 import type { OpenedGadget } from '../session.js';
-import { paramOption, runOptions } from './run-flags.js';
+import { type OptionGroup, paramOption, runOptionGroups } from './run-flags.js';
 
 /** What `ig run -h` prints. */
 export function runHelp(): string {
@@ -14,8 +14,7 @@ Usage: ig run IMAGE [flags]
 IMAGE is a short name (trace_exec: the local store, then the built-in gadgets, then ghcr.io/inspektor-gadget/gadget),
 a full reference (ghcr.io/owner/trace_exec:v1, …@sha256:…), or a path (./layout, ./image.tar).
 
-Flags:
-${describe(runOptions())}
+${describeGroups(runOptionGroups())}
 
 A gadget has flags of its own: ig run IMAGE -h
 
@@ -23,6 +22,7 @@ Examples:
   ig run trace_exec --host
   ig run trace_exec -c web,db --paths
   ig run trace_exec --host -o json --filter 'proc.comm~^ba,error!=' --ignore-failed=false
+  ig run trace_exec --k8s-namespace shop --k8s-selector 'role=demo,tier!=db'
   ig run trace_exec --host --fields +sessionid,-tty --timeout 10
 `;
 }
@@ -41,11 +41,7 @@ Image: ${image.digest}, ${resolved.from === 'builtin' ? 'built in' : `from ${res
 
 Usage: ${command} [flags]
 
-Flags of the gadget:
-${describe(gadget.params.map(paramOption))}
-
-Flags of every gadget:
-${describe(runOptions())}
+${describeGroups([{ title: 'The gadget', options: gadget.params.map(paramOption) }, ...runOptionGroups()])}
 
 Fields (* = shown by default):
 ${describeFields(fields)}
@@ -56,17 +52,27 @@ Examples:
 `;
 }
 
-/** Options in commander's own layout. */
-function describe(options: readonly Option[]): string {
+/** Flags under their headings, the descriptions of all in one column. */
+export function describeGroups(groups: readonly OptionGroup[]): string {
+  const shown = groups
+    .map(({ title, options }) => ({ title, lines: describe(options) }))
+    .filter(({ lines }) => lines.length > 0);
+  const width = Math.max(...shown.flatMap(({ lines }) => lines.map(({ flags }) => flags.length)));
+  return shown
+    .map(({ title, lines }) =>
+      [`${title}:`, ...lines.map(({ flags, text }) => `  ${flags.padEnd(width)}  ${text}`)].join('\n'),
+    )
+    .join('\n\n');
+}
+
+/** Options as commander describes them. */
+function describe(options: readonly Option[]): { flags: string; text: string }[] {
   const command = new Command().helpOption(false);
   for (const option of options) command.addOption(option);
   const help = command.createHelp();
-  help.helpWidth = 110;
-  const visible = help.visibleOptions(command);
-  const width = Math.max(...visible.map((option) => option.flags.length));
-  return visible
-    .map((option) => `  ${option.flags.padEnd(width)}  ${help.optionDescription(option)}`)
-    .join('\n');
+  return help
+    .visibleOptions(command)
+    .map((option) => ({ flags: option.flags, text: help.optionDescription(option) }));
 }
 
 function describeFields(fields: readonly FieldDescription[]): string {
