@@ -93,6 +93,7 @@ export interface Native {
   };
   RingReader: new (fd: number, ringSizeBytes: number) => NativeRing;
   writeSome(fd: number, bytes: Uint8Array, start: number, end: number, timeoutMs: number): number;
+  readFileBelow(root: string, path: string, maxBytes: number): Promise<Uint8Array>;
   numPossibleCpus(): number;
   bootToEpochNs(): bigint;
   libbpfVersion(): string;

@@ -5,6 +5,7 @@
 #include <sys/mount.h>
 #include <time.h>
 
+#include "below.h"
 #include "map.h"
 #include "object.h"
 #include "ring.h"
@@ -56,6 +57,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
     exports.Set("BpfObject", BpfObject::define(env));
     exports.Set("BpfMap", BpfMap::define(env));
     exports.Set("RingReader", RingReader::define(env));
+    exports.Set("readFileBelow", Napi::Function::New<BelowRead::start>(env));
     exports.Set("writeSome", Napi::Function::New<write_some>(env));
     exports.Set("numPossibleCpus", Napi::Function::New<num_possible_cpus>(env));
     exports.Set("libbpfVersion", Napi::Function::New<libbpf_version>(env));
