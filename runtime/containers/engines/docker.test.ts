@@ -260,7 +260,7 @@ describe('ContainerManager without an engine', () => {
   async function start(options: { containerName?: string; host?: boolean }): Promise<readonly string[]> {
     manager = new ContainerManager({
       selector: new Selector(options),
-      engines: { dockerSocketPath: socketPath },
+      engines: { runtimes: ['docker'], dockerSocketPath: socketPath },
       track: false,
     });
     await manager.start();

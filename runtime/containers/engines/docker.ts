@@ -4,6 +4,7 @@ import type { Engine, EngineContainer, EngineEvent } from './engine.js';
 import { isContainerId } from '../cgroup.js';
 import { EngineAnswerError } from '../errors.js';
 import { podOf } from '../kubernetes.js';
+import { inspectRunning, parseEvent, unlessMissing } from './http-engine.js';
 import { arrayAt, at, countAt, stringAt, stringsAt } from './json.js';
 import { type EngineSocket, engineSocket, unreachable } from './socket.js';
 import { getJson, streamLines } from './unix-http.js';
@@ -15,7 +16,6 @@ const CONNECT_TIMEOUT_MS = 1000;
 const LIST_TIMEOUT_MS = 5000;
 /** Events of a new container wait for this answer: it must come well within the second they may wait. */
 const INSPECT_TIMEOUT_MS = 400;
-const INSPECTS_AT_ONCE = 8;
 /** Image digests kept; far more than a machine has images in use. */
 const MAX_DIGESTS = 4096;
 
@@ -50,28 +50,16 @@ export class DockerEngine implements Engine {
   async list(): Promise<EngineContainer[]> {
     const answer = await this.#get('/containers/json?all=1', LIST_TIMEOUT_MS);
     if (!Array.isArray(answer)) throw new EngineAnswerError('docker listed its containers as something else');
-    const stopped: EngineContainer[] = [];
-    const running: EngineContainer[] = [];
-    for (const entry of answer as unknown[]) {
-      const container = fromListing(entry);
-      if (container.id !== '') (isRunning(entry) ? running : stopped).push(container);
-    }
-    // Only an inspection tells the pid. One that fails leaves what the listing said.
-    const inspected = await mapLimited(running, INSPECTS_AT_ONCE, (container) =>
-      this.inspect(container.id).catch(() => container),
-    );
-    return [...stopped, ...inspected.filter((container) => container !== undefined)];
+    const listing = answer.map((entry) => ({ container: fromListing(entry), isRunning: isRunning(entry) }));
+    // Only an inspection tells the pid.
+    return inspectRunning(listing, (id) => this.inspect(id));
   }
 
   async inspect(id: string): Promise<EngineContainer | undefined> {
     if (!isContainerId(id)) return undefined;
-    let answer: unknown;
-    try {
-      answer = await this.#get(`/containers/${encodeURIComponent(id)}/json`, INSPECT_TIMEOUT_MS);
-    } catch (error) {
-      if (error instanceof EngineAnswerError && error.status === 404) return undefined;
-      throw error;
-    }
+    const path = `/containers/${encodeURIComponent(id)}/json`;
+    const answer = await unlessMissing(this.#get(path, INSPECT_TIMEOUT_MS));
+    if (answer === undefined) return undefined;
     const imageId = stringAt(answer, 'Image');
     const running = at(answer, 'State', 'Running') === true;
     // cri-dockerd labels what it makes for kubelet.
@@ -104,8 +92,8 @@ export class DockerEngine implements Engine {
     const stream = {
       onOpen: () => onEvent({ kind: 'open' }),
       onLine: (line: string) => {
-        const event = parseEvent(line);
-        if (event !== undefined) onEvent(event);
+        const { action, id, attributes } = parseEvent(line);
+        if (id !== '' && Object.hasOwn(EVENTS, action)) onEvent(EVENTS[action]!(id, attributes));
       },
     };
     await streamLines(this.address, path, CONNECT_TIMEOUT_MS, stream, signal);
@@ -199,33 +187,3 @@ const EVENTS: Readonly<Record<string, ContainerEvent>> = {
   die: (key) => ({ kind: 'removed', key }),
   destroy: (key) => ({ kind: 'deleted', key }),
 };
-
-function parseEvent(line: string): EngineEvent | undefined {
-  let event: unknown;
-  try {
-    event = JSON.parse(line);
-  } catch {
-    throw new EngineAnswerError('an event that is not JSON');
-  }
-  const action = stringAt(event, 'Action');
-  const id = stringAt(event, 'Actor', 'ID');
-  if (id === '' || !Object.hasOwn(EVENTS, action)) return undefined;
-  return EVENTS[action]!(id, at(event, 'Actor', 'Attributes'));
-}
-
-/** Like Promise.all over `items.map(work)`, with at most `limit` at once. */
-async function mapLimited<T, R>(
-  items: readonly T[],
-  limit: number,
-  work: (item: T) => Promise<R>,
-): Promise<R[]> {
-  const results = new Array<R>(items.length);
-  let next = 0;
-  const lane = async (): Promise<void> => {
-    for (let index = next++; index < items.length; index = next++) {
-      results[index] = await work(items[index]!);
-    }
-  };
-  await Promise.all(Array.from({ length: Math.min(limit, items.length) }, lane));
-  return results;
-}

@@ -3,6 +3,7 @@
 import { RUNTIMES, type RuntimeName } from '../container.js';
 import { DockerEngine } from './docker.js';
 import type { Engine } from './engine.js';
+import { PodmanEngine } from './podman.js';
 
 export interface EngineOptions {
   /** `-r/--runtimes`; all when left out. */
@@ -22,7 +23,7 @@ const ENGINES: Readonly<Record<RuntimeName, ((options: EngineOptions) => Engine)
   docker: ({ dockerSocketPath }) => new DockerEngine({ socketPath: dockerSocketPath }),
   containerd: undefined,
   'cri-o': undefined,
-  podman: undefined,
+  podman: ({ podmanSocketPath }) => new PodmanEngine({ socketPath: podmanSocketPath }),
 };
 
 /** The engines asked for, not yet connected. */

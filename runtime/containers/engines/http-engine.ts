@@ -1,0 +1,86 @@
+// What the engines with an HTTP API have in common: docker's, and podman's that was modelled on it.
+
+import { EngineAnswerError } from '../errors.js';
+import type { EngineContainer } from './engine.js';
+import { at, countAt, stringAt } from './json.js';
+
+const INSPECTS_AT_ONCE = 8;
+
+export interface Listed {
+  /** What the listing alone tells. */
+  readonly container: EngineContainer;
+  readonly isRunning: boolean;
+}
+
+/**
+ * The containers of an engine's listing, those that run as an inspection tells: it knows more. One that fails leaves
+ * what the listing said.
+ */
+export async function inspectRunning(
+  listing: readonly Listed[],
+  inspect: (id: string) => Promise<EngineContainer | undefined>,
+): Promise<EngineContainer[]> {
+  const known = listing.filter(({ container }) => container.id !== '');
+  const stopped = known.filter(({ isRunning }) => !isRunning).map(({ container }) => container);
+  const running = known.filter(({ isRunning }) => isRunning);
+  const inspected = await mapLimited(running, INSPECTS_AT_ONCE, ({ container }) =>
+    inspect(container.id).catch(() => container),
+  );
+  return [...stopped, ...inspected.filter((container) => container !== undefined)];
+}
+
+/** What the engine answers; undefined when it says that there is no such thing. */
+export async function unlessMissing(answer: Promise<unknown>): Promise<unknown> {
+  try {
+    return await answer;
+  } catch (error) {
+    if (error instanceof EngineAnswerError && error.status === 404) return undefined;
+    throw error;
+  }
+}
+
+export interface HttpEvent {
+  readonly action: string;
+  /** Of the container. */
+  readonly id: string;
+  /** `name`, `image` and more. */
+  readonly attributes: unknown;
+  /** When it happened, in seconds since 1970. */
+  readonly timeS: number;
+  /** What went wrong, where that is told in the middle of the events; else empty. */
+  readonly message: string;
+}
+
+/** Throws {@link EngineAnswerError} for a line that is not JSON. What is no event has neither action nor id. */
+export function parseEvent(line: string): HttpEvent {
+  let event: unknown;
+  try {
+    event = JSON.parse(line);
+  } catch {
+    throw new EngineAnswerError('an event that is not JSON');
+  }
+  return {
+    action: stringAt(event, 'Action'),
+    id: stringAt(event, 'Actor', 'ID'),
+    attributes: at(event, 'Actor', 'Attributes'),
+    timeS: countAt(event, 'time'),
+    message: stringAt(event, 'message'),
+  };
+}
+
+/** Like Promise.all over `items.map(work)`, with at most `limit` at once. */
+async function mapLimited<T, R>(
+  items: readonly T[],
+  limit: number,
+  work: (item: T) => Promise<R>,
+): Promise<R[]> {
+  const results = new Array<R>(items.length);
+  let next = 0;
+  const lane = async (): Promise<void> => {
+    for (let index = next++; index < items.length; index = next++) {
+      results[index] = await work(items[index]!);
+    }
+  };
+  await Promise.all(Array.from({ length: Math.min(limit, items.length) }, lane));
+  return results;
+}
