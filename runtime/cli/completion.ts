@@ -1,7 +1,8 @@
 // Shell completion: a script that completes commands, their flags, and the names of gadgets.
 
-import type { Command } from 'commander';
+import type { Command, Option } from 'commander';
 import { UsageError } from './fail.js';
+import { listContainersOptions } from './list-containers-flags.js';
 import { runOptions } from './run-flags.js';
 
 /** The script for `bash`, `zsh` or `fish`. Throws UsageError for another shell. */
@@ -20,16 +21,16 @@ export function completion(shell: string, program: Command): string {
 
 function bash(program: Command): string {
   const commands = program.commands.map((command) => command.name()).join(' ');
-  const flags = runOptions()
-    .flatMap((option) => option.long ?? [])
-    .join(' ');
+  const flagsOf = (options: readonly Option[]): string =>
+    options.flatMap((option) => option.long ?? []).join(' ');
   return `_ig() {
     local word=\${COMP_WORDS[COMP_CWORD]} command=\${COMP_WORDS[1]}
     if [ "$COMP_CWORD" = 1 ]; then
         COMPREPLY=($(compgen -W "${commands} --help --verbose" -- "$word"))
     elif [[ $word == -* ]]; then
         case $command in
-        run | trace) COMPREPLY=($(compgen -W "${flags}" -- "$word")) ;;
+        run | trace) COMPREPLY=($(compgen -W "${flagsOf(runOptions())}" -- "$word")) ;;
+        list-containers) COMPREPLY=($(compgen -W "${flagsOf(listContainersOptions())} --help" -- "$word")) ;;
         *) COMPREPLY=($(compgen -W "--output --help" -- "$word")) ;;
         esac
     else
@@ -50,12 +51,16 @@ function fish(program: Command): string {
     (command) =>
       `complete -c ig -n __fish_use_subcommand -f -a ${command.name()} -d ${quote(command.description())}`,
   );
-  for (const option of runOptions()) {
-    const short = option.short === undefined ? '' : ` -s ${option.short.slice(1)}`;
-    lines.push(
-      `complete -c ig -n '__fish_seen_subcommand_from run trace'${short} -l ${option.long!.slice(2)} -d ${quote(option.description)}`,
-    );
-  }
+  const addFlags = (commands: string, options: readonly Option[]): void => {
+    for (const option of options) {
+      const short = option.short === undefined ? '' : ` -s ${option.short.slice(1)}`;
+      lines.push(
+        `complete -c ig -n '__fish_seen_subcommand_from ${commands}'${short} -l ${option.long!.slice(2)} -d ${quote(option.description)}`,
+      );
+    }
+  };
+  addFlags('run trace', runOptions());
+  addFlags('list-containers', listContainersOptions());
   lines.push(`complete -c ig -n '__fish_seen_subcommand_from run' -a '(ig list-gadgets -o names)'`);
   lines.push(`complete -c ig -n '__fish_seen_subcommand_from trace' -f -a exec`);
   return `${lines.join('\n')}\n`;

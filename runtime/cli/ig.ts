@@ -3,6 +3,11 @@
 
 import { Command, CommanderError } from 'commander';
 import { UsageError, fail } from './fail.js';
+import {
+  LIST_CONTAINERS_HELP,
+  type ListContainersFlags,
+  listContainersOptions,
+} from './list-containers-flags.js';
 import { commanderMistake } from './run-flags.js';
 import { version } from './version.js';
 
@@ -25,6 +30,7 @@ Examples:
   ig run trace_exec -c my-container -o json  # those of one container, as JSON
   ig run trace_exec -h                       # the gadget's own flags and fields
   ig list-gadgets                            # what there is to run
+  ig list-containers                         # whose events it can show
   source <(ig completion bash)               # complete commands and flags`,
   );
 
@@ -60,6 +66,16 @@ program
     const { listGadgets } = await import('./list-gadgets.js');
     await listGadgets(options.output);
   });
+
+const containers = program
+  .command('list-containers')
+  .description('list the containers of this machine, or watch them come and go')
+  .addHelpText('after', LIST_CONTAINERS_HELP)
+  .action(async (flags: ListContainersFlags) => {
+    const { listContainers } = await import('./list-containers.js');
+    await listContainers(flags);
+  });
+for (const option of listContainersOptions()) containers.addOption(option);
 
 program
   .command('version')

@@ -1,0 +1,193 @@
+// All that can be told of one container: what its engine said, and what /proc and its OCI bundle show.
+
+import { closeSync, constants, fstatSync, openSync, readFileSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Container } from './container.js';
+import { mntnsOf, namespaceOf } from './proc.js';
+
+/** The JSON of a container. What is not known is left out. */
+export interface ContainerDescription {
+  readonly runtime: {
+    readonly runtimeName?: string;
+    readonly containerId?: string;
+    readonly containerName?: string;
+    readonly containerPid?: number;
+    readonly containerImageName?: string;
+    readonly containerImageId?: string;
+    readonly containerImageDigest?: string;
+    /** RFC 3339, as the engine writes it. */
+    readonly containerStartedAt?: string;
+  };
+  /** Only of containers of pods. */
+  readonly k8s?: {
+    readonly namespace?: string;
+    readonly podName?: string;
+    readonly containerName?: string;
+    readonly podLabels?: Readonly<Record<string, string>>;
+    readonly podUID?: string;
+    readonly hostnetwork?: boolean;
+    readonly owner?: { readonly kind?: string; readonly name?: string };
+  };
+  /** The text of `config.json`. */
+  readonly ociConfig?: string;
+  readonly bundle?: string;
+  readonly sandboxId?: string;
+  /** Inode numbers of its namespaces. */
+  readonly mntns?: number;
+  readonly netns?: number;
+  /** Whether it is in the host's network namespace. */
+  readonly hostNetwork?: boolean;
+  /** Where the directory of its cgroup is (v2), and that one's inode number. */
+  readonly cgroupPath?: string;
+  readonly cgroupID?: number;
+  /** Its cgroup below the roots of the two trees. */
+  readonly cgroupV1?: string;
+  readonly cgroupV2?: string;
+}
+
+/** What the machine's files say of a container; lost when its process ends, so to be read in time. */
+export type ContainerFacts = Pick<
+  ContainerDescription,
+  'ociConfig' | 'netns' | 'hostNetwork' | 'cgroupPath' | 'cgroupID' | 'cgroupV1' | 'cgroupV2'
+>;
+
+/** Far more than runtimes write; a larger file is none of theirs. */
+const MAX_CONFIG_BYTES = 1 << 20;
+
+/** Reads what /proc and the bundle tell now. Of a container that has ended, or is out of reach, that is little. */
+export function factsOf(container: Container): ContainerFacts {
+  const { pid, mntns, bundle, cgroupId } = container;
+  const facts = { ...namespacesOf(pid), ...cgroupsOf(pid, container.key) };
+  // The pid may be another process's by now. A namespace that nobody may look into is 0.
+  const isOwn = pid > 0 && (mntnsOf(pid) ?? 0) === mntns;
+  return known({
+    ...(isOwn && facts),
+    ...(cgroupId !== undefined && { cgroupID: cgroupId }),
+    ociConfig: bundle === '' ? undefined : configOf(bundle),
+  });
+}
+
+export function describeContainer(
+  container: Container,
+  facts: ContainerFacts = factsOf(container),
+): ContainerDescription {
+  const { pod } = container;
+  const runtime = known({
+    runtimeName: container.runtime,
+    containerId: container.id,
+    containerName: container.name,
+    containerPid: container.pid === 0 ? undefined : container.pid,
+    containerImageName: container.imageName,
+    containerImageId: container.imageId,
+    containerImageDigest: container.imageDigest,
+    containerStartedAt: container.startedAt,
+  });
+  const others = known({
+    k8s: podOf(container, facts),
+    bundle: container.bundle,
+    sandboxId: pod?.sandboxId,
+    mntns: container.mntns === 0 ? undefined : container.mntns,
+    hostNetwork: pod?.hostNetwork,
+    ...facts,
+  });
+  return { runtime, ...others };
+}
+
+function podOf({ pod }: Container, facts: ContainerFacts): ContainerDescription['k8s'] {
+  if (pod === undefined) return undefined;
+  const owner = known({ kind: pod.ownerKind, name: pod.ownerName });
+  return known({
+    namespace: pod.namespace,
+    podName: pod.podName,
+    containerName: pod.containerName,
+    podLabels: pod.labels,
+    podUID: pod.podUid,
+    hostnetwork: pod.hostNetwork ?? facts.hostNetwork,
+    owner: Object.keys(owner).length === 0 ? undefined : owner,
+  });
+}
+
+function namespacesOf(pid: number): Pick<ContainerFacts, 'netns' | 'hostNetwork'> {
+  const netns = namespaceOf(pid, 'net');
+  const host = namespaceOf(1, 'net') ?? namespaceOf('self', 'net');
+  return netns === undefined ? {} : { netns, hostNetwork: netns === host };
+}
+
+function cgroupsOf(
+  pid: number,
+  key: string,
+): Pick<ContainerFacts, 'cgroupPath' | 'cgroupID' | 'cgroupV1' | 'cgroupV2'> {
+  const { v1, v2 } = parseCgroups(readText(`/proc/${pid}/cgroup`) ?? '', key);
+  return { ...known({ cgroupV1: v1, cgroupV2: v2 }), ...(v2 !== undefined && directoryOf(v2)) };
+}
+
+/**
+ * The container's own cgroups in the text of /proc/PID/cgroup, whose processes may be in groups below. The v1
+ * hierarchies need not agree: the longest path is where the engine put it.
+ */
+export function parseCgroups(text: string, key: string): { v1?: string; v2?: string } {
+  // Each line is hierarchy-ID:controllers:path; 0:: is the v2 tree (cgroups(7)).
+  const lines = [...text.matchAll(/^(\d+):[^:\n]*:(\/.*)$/gm)];
+  const paths = (unified: boolean): string[] =>
+    lines.filter(([, id]) => (id === '0') === unified).map(([, , path]) => ownPart(path!, key));
+  const v1 = paths(false).sort((a, b) => b.length - a.length)[0];
+  const v2 = paths(true)[0];
+  return { ...(v1 !== undefined && { v1 }), ...(v2 !== undefined && { v2 }) };
+}
+
+function ownPart(path: string, key: string): string {
+  const at = path.indexOf(key);
+  const end = at < 0 ? -1 : path.indexOf('/', at + key.length);
+  return end < 0 ? path : path.slice(0, end);
+}
+
+/** Where the v2 tree is mounted: alone, or beside v1 hierarchies. */
+const UNIFIED_MOUNTS = ['/sys/fs/cgroup', '/sys/fs/cgroup/unified'];
+
+function directoryOf(v2: string): Pick<ContainerFacts, 'cgroupPath' | 'cgroupID'> {
+  for (const mount of UNIFIED_MOUNTS) {
+    try {
+      statSync(join(mount, 'cgroup.controllers'));
+      const cgroupPath = join(mount, v2);
+      return { cgroupPath, cgroupID: statSync(cgroupPath).ino };
+    } catch {
+      // Not here: the next place, or no v2 tree at all.
+    }
+  }
+  return {};
+}
+
+function configOf(bundle: string): string | undefined {
+  let file: number;
+  try {
+    // A pipe in its place would block an open for reading.
+    file = openSync(join(bundle, 'config.json'), constants.O_RDONLY | constants.O_NONBLOCK);
+  } catch {
+    return undefined;
+  }
+  try {
+    const status = fstatSync(file);
+    return status.isFile() && status.size <= MAX_CONFIG_BYTES ? readFileSync(file, 'utf8') : undefined;
+  } catch {
+    return undefined;
+  } finally {
+    closeSync(file);
+  }
+}
+
+function readText(path: string): string | undefined {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch {
+    return undefined;
+  }
+}
+
+type Known<T> = { [K in keyof T]?: Exclude<T[K], undefined> };
+
+/** Without what is undefined or empty. */
+function known<T extends object>(given: T): Known<T> {
+  return Object.fromEntries(
+    Object.entries(given).filter(([, value]) => value !== undefined && value !== ''),
+  ) as Known<T>;
+}
