@@ -1,7 +1,7 @@
 // @ts-check
 // `make bench`: measures ig against the untraced machine, a floor in C and the peers that are installed.
 //
-//   node test/bench/bench.js [--runs N] [--seconds S] [--quick] [--only load,capacity,start] [--json FILE] [--compare FILE]
+//   node test/bench/bench.js [--runs N] [--seconds S] [--quick] [--only load,capacity,containers,start] [--json FILE] [--compare FILE]
 //
 // It fails when something cannot be measured, never because a number is bad.
 
@@ -10,6 +10,7 @@ import { dirname, join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { ROOT, build } from './build.js';
 import { PIPELINES, measureCapacity } from './capacity.js';
+import { CROWDS, measureCrowd } from './containers.js';
 import { measureLoad } from './load.js';
 import { machineFacts } from './machine.js';
 import { comparison, report } from './report.js';
@@ -17,7 +18,7 @@ import { measureStart, starts } from './startup.js';
 import { summarize, summarizeLoad } from './summary.js';
 import { findTracers } from './tracers.js';
 
-const PARTS = ['load', 'capacity', 'start'];
+const PARTS = ['load', 'capacity', 'containers', 'start'];
 
 const { values: flags } = parseArgs({
   options: {
@@ -107,6 +108,31 @@ async function benchCapacity(runs, seconds, notes) {
   );
 }
 
+/** @type {(runs: number, notes: string[]) => Promise<import('./summary.js').Section>} */
+async function benchContainers(runs, notes) {
+  /** @type {Record<string, Record<string, number> | undefined>[]} */
+  const results = [];
+  const few = CROWDS[0]?.name ?? '';
+  for (let run = 0; run < runs; run++) {
+    /** @type {Record<string, import('./containers.js').CrowdResult | undefined>} */
+    const measured = {};
+    for (const crowd of inTurns(run, CROWDS)) {
+      measured[crowd.name] = await attempt(notes, `run ${run + 1}, ${crowd.name}`, () => measureCrowd(crowd));
+    }
+    const base = measured[few]?.cpuUsPerEvent ?? NaN;
+    const entries = Object.entries(measured).flatMap(([name, own]) =>
+      own === undefined ? [] : [[name, { ...own, cpuToFew: own.cpuUsPerEvent / base }]],
+    );
+    results.push(Object.fromEntries(entries));
+  }
+  const metrics = ['eventsPerSecond', 'cpuUsPerEvent', 'cpuToFew', 'missing', 'lost'];
+  return summarize(
+    results,
+    CROWDS.map(({ name }) => name),
+    metrics,
+  );
+}
+
 /** @type {(runs: number, tracers: readonly import('./tracers.js').Tracer[], notes: string[]) => Promise<import('./summary.js').Section>} */
 async function benchStart(runs, tracers, notes) {
   const subjects = starts(tracers);
@@ -154,6 +180,7 @@ async function main() {
     tracers: Object.fromEntries(tracers.map(({ name, what }) => [name, what])),
     start: only.includes('start') ? await benchStart(runs, tracers, notes) : {},
     load: only.includes('load') ? await benchLoad(runs, seconds, tracers, notes) : {},
+    containers: only.includes('containers') ? await benchContainers(runs, notes) : {},
     capacity: only.includes('capacity') ? await benchCapacity(runs, seconds, notes) : {},
   };
   mkdirSync(dirname(flags.json), { recursive: true });

@@ -33,6 +33,7 @@ export const PROGRAMS = {
   execgen: join(OUT, 'execgen'),
   feeder: join(OUT, 'feeder'),
   floor: join(OUT, 'floor'),
+  many: join(OUT, 'many'),
   floorObject: join(OUT, 'floor.bpf.o'),
 };
 export const IMAGES = {
@@ -49,6 +50,7 @@ export async function build() {
   copyFileSync(`${PREFIX}${BINARIES.measured}`, `${PREFIX}${BINARIES.warm}`);
   compileHost('execgen.c', PROGRAMS.execgen, [`-DPREFIX="${PREFIX}"`]);
   compileHost('feeder.c', PROGRAMS.feeder, ['-lbpf']);
+  compileHost('../engines/many.c', PROGRAMS.many, []);
   compileHost('floor.c', PROGRAMS.floor, ['-lbpf']);
   compileBpf('floor.bpf.c', PROGRAMS.floorObject);
   await buildTraceExecWithoutWasm();

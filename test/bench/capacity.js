@@ -81,8 +81,8 @@ async function waitUntilRunning(subject, name) {
   throw new Error(`ig did not start for "${name}": ${subject.errors.trim()}`);
 }
 
-/** @type {(words: string) => number} */
-function accountedFor(words) {
+/** Events delivered or filtered out, by ig's account. @type {(words: string) => number} */
+export function accountedFor(words) {
   const delivered = /(\d+) events delivered/.exec(words)?.[1];
   const filtered = /(\d+) filtered out/.exec(words)?.[1];
   return Number(delivered ?? 0) + Number(filtered ?? 0);

@@ -12,6 +12,7 @@
  * @property {Record<string, string>} tracers what each one is
  * @property {Section} load
  * @property {Section} capacity
+ * @property {Section} containers
  * @property {Section} start
  */
 
@@ -59,6 +60,15 @@ const CAPACITY_COLUMNS = [
 ];
 
 /** @type {readonly TableColumn[]} */
+const CONTAINER_COLUMNS = [
+  { title: 'events/s', metric: 'eventsPerSecond', format: whole },
+  { title: 'CPU µs/event', metric: 'cpuUsPerEvent', format: fixed(1) },
+  { title: '× few', metric: 'cpuToFew', format: fixed(2) },
+  { title: 'missing', metric: 'missing', format: whole },
+  { title: 'lost', metric: 'lost', format: whole },
+];
+
+/** @type {readonly TableColumn[]} */
 const START_COLUMNS = [
   { title: 'ms', metric: 'ms', format: fixed(0) },
   { title: '× node', metric: 'toNode', format: fixed(1) },
@@ -66,7 +76,7 @@ const START_COLUMNS = [
 
 /** @typedef {{ what: string, value: (result: Result) => number | undefined, limit: number, atLeast: boolean, format: (value: number) => string }} Target */
 
-/** @type {(section: 'load' | 'capacity' | 'start', name: string, metric: string) => Target['value']} */
+/** @type {(section: 'load' | 'capacity' | 'containers' | 'start', name: string, metric: string) => Target['value']} */
 const median = (section, name, metric) => (result) => result[section][name]?.[metric]?.median;
 
 export const IG_START = 'ig run trace_exec --host, to attached';
@@ -176,6 +186,7 @@ export function report(result) {
     '',
     table('Exec load', result.load, LOAD_COLUMNS),
     table('Pipeline, synthetic events of 256 bytes', result.capacity, CAPACITY_COLUMNS),
+    table('Events of containers', result.containers, CONTAINER_COLUMNS),
     table('Start', result.start, START_COLUMNS),
     targets(result),
     ...result.notes.map((note) => `Note: ${note}.`),
@@ -213,7 +224,7 @@ function targets(result) {
  */
 export function comparison(before, now) {
   const rows = [['Compared', before.machine.commit, now.machine.commit, 'new ÷ old']];
-  for (const section of /** @type {const} */ (['load', 'capacity', 'start'])) {
+  for (const section of /** @type {const} */ (['load', 'capacity', 'containers', 'start'])) {
     for (const [name, metrics] of Object.entries(now[section])) {
       for (const [metric, { median: value }] of Object.entries(metrics)) {
         const old = before[section]?.[name]?.[metric]?.median;
