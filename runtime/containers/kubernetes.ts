@@ -16,6 +16,9 @@ export interface PodFacts {
   readonly sandboxId?: string;
 }
 
+/** What CRI-O and cri-dockerd label a sandbox with; containers' names have no capitals. */
+const SANDBOX = 'POD';
+
 /** Undefined when the labels are not those of a Kubernetes container. A sandbox gets no container name. */
 export function podOf({ labels, ...facts }: PodFacts): PodIdentity | undefined {
   const podName = labels['io.kubernetes.pod.name'];
@@ -23,11 +26,12 @@ export function podOf({ labels, ...facts }: PodFacts): PodIdentity | undefined {
   if (!podName || !namespace) return undefined;
   const podLabels = ownLabels(facts.podLabels ?? {});
   const owner = ownerOf(podName, podLabels, facts.podAnnotations ?? {});
+  const containerName = labels['io.kubernetes.container.name'] ?? '';
   return {
     namespace,
     podName,
     podUid: labels['io.kubernetes.pod.uid'] ?? '',
-    containerName: labels['io.kubernetes.container.name'] ?? '',
+    containerName: containerName === SANDBOX ? '' : containerName,
     labels: podLabels,
     ...(facts.hostNetwork === undefined ? {} : { hostNetwork: facts.hostNetwork }),
     ownerKind: owner.kind,
