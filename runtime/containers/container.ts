@@ -1,5 +1,7 @@
 // What the rest of the program knows about a container.
 
+import type { Accounts } from './accounts.js';
+
 /** The engines that can name a container. */
 export const RUNTIMES = ['docker', 'containerd', 'cri-o', 'podman'] as const;
 export type RuntimeName = (typeof RUNTIMES)[number];
@@ -48,6 +50,8 @@ export interface Container {
   readonly startedAt: string;
   /** Its pod, for containers of Kubernetes. */
   readonly pod?: PodIdentity;
+  /** What its own files call users and groups; undefined unless asked for, and until they are read. */
+  readonly accounts?: Accounts;
   /** Folder of its OCI bundle (`config.json`, `rootfs`); empty when unknown. */
   readonly bundle: string;
   /** When it ended, `Date.now()`; undefined while it runs. */

@@ -2,6 +2,7 @@
 
 import { setTimeout as sleep } from 'node:timers/promises';
 import { BpfMap } from '../../bpf/index.js';
+import { AccountKeeper } from './accounts.js';
 import type { Engine, EngineContainer, EngineEvent } from './engines/engine.js';
 import type { EngineOptions } from './engines/index.js';
 import { EngineUnavailableError, reasonOf } from './errors.js';
@@ -21,6 +22,8 @@ export interface ManagerOptions {
   readonly atSyscalls?: boolean;
   /** False for a table without eBPF: containers are found when their engine says so. True when left out. */
   readonly track?: boolean;
+  /** Whether containers have `accounts`; false when left out. */
+  readonly readAccounts?: boolean;
 }
 
 /** Room of the filter map: far more than a machine runs containers. */
@@ -39,6 +42,7 @@ export class ContainerManager {
   /** Sentences for the user: what does not work as well as it could. Most are there from the start. */
   readonly warnings: string[] = [];
   readonly #selector: Selector;
+  readonly #accounts: AccountKeeper | undefined;
   readonly #namer: Namer;
   readonly #engineOptions: EngineOptions;
   readonly #trackerOptions: TrackerOptions | undefined;
@@ -63,7 +67,8 @@ export class ContainerManager {
       if (change.kind === 'add' || change.kind === 'notContainer')
         this.#filter(change.mntns, change.selected);
     });
-    this.#namer = new Namer(this.table, hostMntns());
+    this.#accounts = options.readAccounts === true ? new AccountKeeper(this.table) : undefined;
+    this.#namer = new Namer(this.table, hostMntns(), this.#accounts);
   }
 
   /**
@@ -76,6 +81,8 @@ export class ContainerManager {
     this.#stop.signal.throwIfAborted();
     this.#judge(failures);
     this.#namer.findRunning();
+    await this.#accounts?.readAll();
+    this.#stop.signal.throwIfAborted();
     this.#tracker?.poll();
     this.#sweeper = setInterval(() => this.#sweep(), SWEEP_MS);
   }
@@ -187,6 +194,7 @@ export class ContainerManager {
     // Whoever came to the namespace of a container that is forgotten now must be known before.
     this.#tracker?.poll();
     this.#namer.checkAlive();
+    this.#accounts?.refresh();
     for (const row of this.table.sweep()) {
       for (const mntns of row.namespaces) {
         const taken = this.table.isHost(mntns) || this.table.byMntns(mntns) !== undefined;

@@ -1,6 +1,7 @@
 // Joins what engines say with what the kernel shows: which container, if any, a mount namespace belongs to.
 
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { AccountKeeper } from './accounts.js';
 import { cgroupIdOf, cgroupOf, containerIdOf, keyOfNames } from './cgroup.js';
 import { type Container, type RuntimeName, shortId } from './container.js';
 import type { Engine, EngineContainer, EngineEvent } from './engines/engine.js';
@@ -36,10 +37,13 @@ export class Namer {
   readonly #known = new Map<string, Known>();
   /** The last sighting in a namespace whose container an engine is being asked about. */
   readonly #asking = new Map<number, Sighting>();
+  /** Undefined when nobody asks for accounts. */
+  readonly #accounts: AccountKeeper | undefined;
 
-  constructor(table: ContainerTable, hostMntns: number) {
+  constructor(table: ContainerTable, hostMntns: number, accounts?: AccountKeeper) {
     this.#table = table;
     this.#hostMntns = hostMntns;
+    this.#accounts = accounts;
     table.notContainer(hostMntns);
   }
 
@@ -106,9 +110,11 @@ export class Namer {
       this.#table.notContainer(seen.mntns, sinceOf(seen));
       return;
     }
-    if (this.#known.get(key)?.engine === undefined && this.#connected.size > 0) {
+    const isUnnamed = this.#known.get(key)?.engine === undefined && this.#connected.size > 0;
+    const reading = this.#accounts?.readFirst(key, seen.pid, seen.mntns);
+    if (isUnnamed || reading !== undefined) {
       this.#asking.set(seen.mntns, seen);
-      await this.#ask(key);
+      await Promise.all([isUnnamed ? this.#ask(key) : undefined, reading]);
       // Meanwhile another container may have come to a namespace of the same number.
       if (this.#asking.get(seen.mntns) !== seen) return;
     }
@@ -199,6 +205,7 @@ export class Namer {
     const known = this.#known.get(key);
     const details = known?.details ?? { ...NOTHING_KNOWN, key, id: key };
     const cgroupId = ownCgroupId(key, seen);
+    const accounts = this.#accounts?.get(key);
     return {
       ...details,
       name: details.name === '' ? shortId(details.id) : details.name,
@@ -206,6 +213,7 @@ export class Namer {
       pid: details.pid === 0 ? seen.pid : details.pid,
       mntns: seen.mntns,
       ...(cgroupId !== undefined && { cgroupId }),
+      ...(accounts !== undefined && { accounts }),
     };
   }
 
@@ -226,6 +234,7 @@ export class Namer {
     if (mntns === undefined || mntns === this.#hostMntns) return;
     const seen = lookAt(pid, mntns);
     this.#table.add({ ...this.#container(key, seen), startedAt }, mntns, sinceOf(seen));
+    void this.#accounts?.readFirst(key, pid, mntns);
   }
 
   /** Has every engine look for the container; whoever knows it is heard, also after the time is over. */

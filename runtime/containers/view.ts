@@ -2,6 +2,7 @@
 
 import type { Span } from '../data/batch.js';
 import type { Kind } from '../data/kind.js';
+import type { Accounts } from './accounts.js';
 import type { TableChange } from './change.js';
 import type { Container } from './container.js';
 import { formatLabels } from './kubernetes.js';
@@ -56,6 +57,7 @@ interface Entry {
   readonly view: DataView;
   readonly ends: readonly number[];
   readonly selected: boolean;
+  readonly accounts: Accounts | undefined;
   readonly namespaces: Set<number>;
 }
 
@@ -128,6 +130,16 @@ export class ContainerView {
     return end > start;
   }
 
+  /** What the container's own files call a user id of the host's, where known. */
+  userName(index: number, uid: number): string | undefined {
+    return this.#entries.get(index)?.accounts?.users.get(uid);
+  }
+
+  /** The same of a group id. */
+  groupName(index: number, gid: number): string | undefined {
+    return this.#entries.get(index)?.accounts?.groups.get(gid);
+  }
+
   #add(change: Extract<TableChange, { kind: 'add' }>): void {
     const namespaces = this.#entries.get(change.index)?.namespaces ?? new Set<number>();
     this.#entries.set(change.index, encode(change.container, change.selected, namespaces));
@@ -178,7 +190,8 @@ function encode(container: Container, selected: boolean, namespaces: Set<number>
   const ends = parts.map((part) => (size += part.length));
   const bytes = new Uint8Array(size);
   parts.forEach((part, i) => bytes.set(part, ends[i]! - part.length));
-  return { bytes, view: new DataView(bytes.buffer), ends, selected, namespaces };
+  const view = new DataView(bytes.buffer);
+  return { bytes, view, ends, selected, accounts: container.accounts, namespaces };
 }
 
 function bytesOf(value: Value): Uint8Array {
