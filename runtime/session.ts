@@ -127,6 +127,18 @@ function pipelineConfig(
   };
 }
 
+/** Whether anything may show what containers call their users; JSON and YAML show every field. */
+function showsAccounts({ sources }: Gadget, { output, filters, sort }: SessionOptions): boolean {
+  const hasIds = sources.some(({ fields }) => fields.some(({ tags }) => tags.some(isIdTag)));
+  const texts = [output.fields, sort, ...filters];
+  const asked = texts.some((text) => text !== undefined && /container_/i.test(text));
+  return hasIds && (asked || !['columns', 'none'].includes(output.mode));
+}
+
+function isIdTag(tag: string): boolean {
+  return tag === 'type:gadget_uid' || tag === 'type:gadget_gid';
+}
+
 function nodeNaming(onKubernetes: boolean): { node?: string } {
   return onKubernetes ? { node: nodeName() } : {};
 }
@@ -156,6 +168,7 @@ export class Session {
     const manager = new ContainerManager({
       selector: new Selector(options.selection),
       engines: options.engines,
+      readAccounts: showsAccounts(gadget, options),
       atSyscalls: gadget.enabledSections(values).some((section) => section.includes('/syscalls/')),
     });
     const loading = gadget.load(values, manager.filterMap);

@@ -88,4 +88,58 @@ describe('users', () => {
     expect(textsOf(source, 'proc.creds.user', batch)).toEqual(['uid:0']);
     expect(textsOf(source, 'proc.creds.group', batch)).toEqual(['gid:0']);
   });
+
+  describe('of containers', () => {
+    /** Row 1 is an event of a container with these names; row 0 one of the host. */
+    const ofRow1 = (names: Record<number, string>) => (_: unknown, row: number, id: number) =>
+      row === 1 ? names[id] : undefined;
+
+    it('are put beside those of the host where they differ', () => {
+      const source = sourceOfIds();
+      const users = ofRow1({ 0: 'root', 1000: 'app', 7: 'seven' });
+      const step = addUsers(source, files, { user: users, group: ofRow1({ 10: 'staff', 11: 'audio' }) })!;
+      const namesOf = (id: number, gid: number, loginuid: number) => {
+        const record = { 'proc.creds.uid': id, 'proc.creds.gid': gid, loginuid };
+        const batch = testBatch(source, [record, record]);
+        step(batch);
+        const fields = ['proc.creds.container_user', 'proc.creds.container_group', 'container_loginuser'];
+        return fields.map((field) => textsOf(source, field, batch));
+      };
+      const none = [undefined, undefined];
+      expect(namesOf(1000, 10, 7)).toEqual([
+        [undefined, 'app'],
+        [undefined, 'staff'],
+        [undefined, 'seven'],
+      ]);
+      expect(namesOf(0, 12, 0xffff_ffff)).toEqual([none, none, none]);
+      expect(namesOf(7, 11, 1000)).toEqual([
+        [undefined, 'seven'],
+        [undefined, 'audio'],
+        [undefined, 'app'],
+      ]);
+    });
+
+    it('are hidden unless asked for', () => {
+      const source = sourceOfIds();
+      addUsers(source, files, { user: () => 'app', group: () => 'app' });
+      expect(selectColumns(source).map((column) => column.title)).toEqual(['USER', 'LOGINUSER', 'GROUP']);
+      expect(selectColumns(source, 'user,container_user').map((column) => column.title)).toEqual([
+        'USER',
+        'CONTAINER_USER',
+      ]);
+    });
+
+    it('change as the host’s do', () => {
+      vi.useFakeTimers();
+      const source = sourceOfIds();
+      const step = addUsers(source, files, { user: () => 'app', group: () => undefined })!;
+      const batch = testBatch(source, [{ 'proc.creds.uid': 7 }]);
+      step(batch);
+      expect(textsOf(source, 'proc.creds.container_user', batch)).toEqual(['app']);
+      writeFileSync(files.passwdPath, 'app:x:7:7::/:/bin/sh\n');
+      vi.advanceTimersByTime(1000);
+      step(batch);
+      expect(textsOf(source, 'proc.creds.container_user', batch)).toEqual([undefined]);
+    });
+  });
 });

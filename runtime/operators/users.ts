@@ -1,16 +1,29 @@
-// Operator `users`: beside user and group ids it puts the names that this machine's files give them.
+// Operator `users`: beside user and group ids it puts the names that this machine's files give them, and containers'.
 
 import { readFileSync, statSync } from 'node:fs';
+import type { Batch } from '../data/batch.js';
 import type { DataSource } from '../data/data-source.js';
 import { type Field, type Locator, locatorOf, numberReaderOf } from '../data/field.js';
 import type { BatchStep } from './operator.js';
-import { TextTable } from './text.js';
+import { Text, TextTable } from './text.js';
 
 export interface UserFiles {
   /** Default /etc/passwd. */
   readonly passwdPath?: string;
   /** Default /etc/group. */
   readonly groupPath?: string;
+}
+
+/**
+ * What the event's container calls an id; undefined for an event of no container, and when the container has no name
+ * for the id. Must not allocate.
+ */
+export type ContainerNameOf = (batch: Batch, row: number, id: number) => string | undefined;
+
+/** The names that containers' own files give. */
+export interface ContainerUsers {
+  readonly user: ContainerNameOf;
+  readonly group: ContainerNameOf;
 }
 
 /** How often files are looked at for changes. */
@@ -41,6 +54,10 @@ class NameFile {
     this.version = version;
     this.names = version === '' ? new Map<number, string>() : readNames(this.path);
     this.texts = this.newTexts();
+  }
+
+  nameOf(id: number): string | undefined {
+    return this.names.get(id);
   }
 
   private newTexts(): TextTable {
@@ -87,13 +104,20 @@ const GROUP: IdType = {
 /**
  * Adds `user` beside each `uid` and `group` beside each `gid` (`proc.creds.uid` → `proc.creds.user`,
  * `loginuid` → `loginuser`; annotation `uidgidresolver.target` names it otherwise) and hides the number.
- * Unknown ids show as `uid:N`. Returns the step that keeps the names fresh; undefined when there are no ids.
+ * Unknown ids show as `uid:N`. With `containers`, it adds beside each of these names that of the event's container,
+ * under the same name after `container_` (`proc.creds.container_user`, `container_loginuser`): hidden, and undefined
+ * unless the container gives the id a name that is not this machine's.
+ * Returns the step that keeps the names fresh; undefined when there are no ids.
  */
-export function addUsers(source: DataSource, files: UserFiles = {}): BatchStep | undefined {
+export function addUsers(
+  source: DataSource,
+  files: UserFiles = {},
+  containers?: ContainerUsers,
+): BatchStep | undefined {
   const users = new NameFile(files.passwdPath ?? '/etc/passwd', 'uid');
   const groups = new NameFile(files.groupPath ?? '/etc/group', 'gid');
-  const addedUsers = addNames(source, USER, users);
-  const addedGroups = addNames(source, GROUP, groups);
+  const addedUsers = addNames(source, USER, users, containers?.user);
+  const addedGroups = addNames(source, GROUP, groups, containers?.group);
   if (addedUsers + addedGroups === 0) return undefined;
   let checkAtMs = 0;
   return () => {
@@ -105,12 +129,18 @@ export function addUsers(source: DataSource, files: UserFiles = {}): BatchStep |
   };
 }
 
-function addNames(source: DataSource, type: IdType, file: NameFile): number {
+function addNames(
+  source: DataSource,
+  type: IdType,
+  file: NameFile,
+  ofContainer: ContainerNameOf | undefined,
+): number {
   let added = 0;
   for (const field of [...source.fields]) {
     if (field.kind !== 'uint32' || field.length !== 1 || !field.tags.includes(type.tag)) continue;
     const name = targetName(field, type);
-    const fullName = field.fullName.slice(0, -field.name.length) + name;
+    const prefix = field.fullName.slice(0, -field.name.length);
+    const fullName = prefix + name;
     if (name === field.name || source.field(fullName) !== undefined) continue;
     field.hidden = true;
     added++;
@@ -125,8 +155,33 @@ function addNames(source: DataSource, type: IdType, file: NameFile): number {
         'columns.alias': name,
       },
     });
+    if (ofContainer !== undefined)
+      addContainerName(source, field, `${prefix}container_${name}`, type, file, ofContainer);
   }
   return added;
+}
+
+function addContainerName(
+  source: DataSource,
+  from: Field,
+  fullName: string,
+  type: IdType,
+  file: NameFile,
+  ofContainer: ContainerNameOf,
+): void {
+  if (source.field(fullName) !== undefined) return;
+  source.addField({
+    fullName,
+    kind: 'string',
+    hidden: true,
+    location: { in: 'derived', locate: containerNameLocator(locatorOf(from), file, ofContainer), from },
+    annotations: {
+      description: `Name of ${from.fullName} in the event’s container, where it is another`,
+      template: type.template,
+      'columns.alignment': 'left',
+      'columns.alias': fullName.slice(fullName.lastIndexOf('.') + 1),
+    },
+  });
 }
 
 function targetName(field: Field, type: IdType): string {
@@ -143,6 +198,30 @@ function nameLocator(locate: Locator, file: NameFile): Locator {
     // (uid_t)-1 stands for nobody: a login user before anyone has logged in.
     if (id === NOBODY) return false;
     file.texts.put(id, span);
+    return true;
+  };
+}
+
+/** Bounds what containers can make a table hold. */
+const MAX_TEXTS = 4096;
+
+function containerNameLocator(locate: Locator, file: NameFile, ofContainer: ContainerNameOf): Locator {
+  const read = numberReaderOf('uint32');
+  const texts = new Map<string, Text>();
+  const textOf = (name: string): Text => {
+    let text = texts.get(name);
+    if (text === undefined) {
+      if (texts.size >= MAX_TEXTS) texts.clear();
+      texts.set(name, (text = new Text(name)));
+    }
+    return text;
+  };
+  return (batch, row, span) => {
+    if (!locate(batch, row, span)) return false;
+    const id = read(span);
+    const name = ofContainer(batch, row, id);
+    if (name === undefined || name === file.nameOf(id)) return false;
+    textOf(name).put(span);
     return true;
   };
 }

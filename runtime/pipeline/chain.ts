@@ -51,7 +51,7 @@ export class Chain {
     this.containers =
       config.containers === undefined ? undefined : ContainerNames.of(source, shared.view, config.containers);
     addFormatters(source, { bootToEpochNs: config.bootToEpochNs });
-    const users = addUsers(source);
+    const users = addUsers(source, {}, this.containers?.users);
     const filters = config.filters.map((rules) => filter(source, rules));
     this.filterFields = filters.flatMap(({ fields }) => fields);
     this.steps = [...(users === undefined ? [] : [users]), ...filters.map(({ apply }) => apply)];

@@ -3,6 +3,7 @@
 import { type Batch, Column, MAX_BATCH_RECORDS } from '../data/batch.js';
 import type { DataSource } from '../data/data-source.js';
 import type { Field, Locator } from '../data/field.js';
+import type { ContainerUsers } from '../operators/users.js';
 import { CONTAINER_FIELDS, type ContainerView, NOT_CONTAINER, UNKNOWN } from '../containers/view.js';
 
 /** Before all fields of the gadget, as the peer has them. */
@@ -116,10 +117,22 @@ export class ContainerNames {
     });
   }
 
+  /** What the containers of events call users and groups. */
+  get users(): ContainerUsers {
+    return {
+      user: (batch, row, uid) => this.view.userName(this.indexIn(batch, row), uid),
+      group: (batch, row, gid) => this.view.groupName(this.indexIn(batch, row), gid),
+    };
+  }
+
+  private indexIn(batch: Batch, row: number): number {
+    return batch.columns[this.columnNumber]?.view.getInt32(row * 4, true) ?? UNKNOWN;
+  }
+
   /** What an engine has not said (yet) is undefined, not empty. */
   private locator(place: number): Locator {
     return (batch, row, span) => {
-      const index = batch.columns[this.columnNumber]?.view.getInt32(row * 4, true) ?? UNKNOWN;
+      const index = this.indexIn(batch, row);
       return index >= 0 && this.view.locate(index, place, span);
     };
   }
