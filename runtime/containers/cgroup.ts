@@ -98,3 +98,53 @@ export function cgroupIdOf(unifiedPath: string): number | undefined {
   }
   return undefined;
 }
+
+/** Every cgroup a process is in, as paths from each hierarchy's root, that of the v2 tree first; none when it is gone. */
+export function cgroupPathsOf(pid: number | 'self'): string[] {
+  try {
+    const lines = readFileSync(`/proc/${pid}/cgroup`, 'utf8').matchAll(/^(\d+):[^:\n]*:(\/.+)$/gm);
+    return [...lines]
+      .sort(([, a], [, b]) => Number(b === '0') - Number(a === '0'))
+      .map(([, , path]) => path!);
+  } catch {
+    return [];
+  }
+}
+
+/** Whether it is named as systemd names what it starts, and not as an engine or a user names a container's cgroup. */
+export function isUnit(cgroupName: string): boolean {
+  return /\.(service|scope|slice|mount|socket|swap)$/.test(cgroupName);
+}
+
+export interface NamedCgroup {
+  /** As the one who made the container named it. */
+  readonly name: string;
+  /** Up to and with the container's own cgroup. */
+  readonly path: string;
+}
+
+/**
+ * The system container, or the container of a runtime that has systemd make cgroups, on a cgroup path: LXC
+ * (`lxc.payload.NAME`, before 4.0 `lxc/NAME`), what registers with systemd-machined (`machine-NAME.scope`,
+ * `systemd-nspawn@NAME.service/payload`), runc and crun (`runc-ID.scope`).
+ */
+export function namedCgroupIn(path: string): NamedCgroup | undefined {
+  const match =
+    /^(?:.*\/)?(?:lxc\.payload[./]|lxc\/|(?:runc|crun)-(?=[^/]+\.scope)|machine-(?=[^/]+\.scope)|systemd-nspawn@(?=[^/]+\.service\/))([^/]+)/.exec(
+      path,
+    );
+  if (match === null) return undefined;
+  const name = match[1]!.replace(/\.(scope|service)$/, '');
+  return { name: unescapeUnit(name), path: match[0] };
+}
+
+/** systemd writes bytes that mean something in its names as `\x2d` (systemd.unit(5)). */
+function unescapeUnit(name: string): string {
+  return name.replace(/\\x([0-9a-f]{2})/g, (_, hex: string) => String.fromCharCode(parseInt(hex, 16)));
+}
+
+/** The pod's uid in a cgroup's name as kubelet makes it: `podUID`, `kubepods-burstable-podUID.slice`. */
+export function podUidOf(cgroupName: string): string | undefined {
+  const uid = /(?:^|-)pod([0-9a-f]{32}|[0-9a-f]{8}(?:[-_][0-9a-f]{4}){3}[-_][0-9a-f]{12})(?:\.slice)?$/;
+  return uid.exec(cgroupName)?.[1]?.replaceAll('_', '-');
+}

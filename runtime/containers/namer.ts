@@ -159,14 +159,23 @@ export class Namer {
       containerIdOf(seen.parentCgroup) ??
       containerIdOf(seen.ancestor) ??
       cgroupOf(seen.pid)?.containerId;
-    if (id !== undefined && this.#known.has(id)) return id;
     const named = keyOfNames(seen.parentCgroup, seen.cgroup);
-    if (this.#known.has(named)) return named;
+    const said = [id, named].find((key) => key !== undefined && this.#known.get(key)?.engine !== undefined);
+    if (said !== undefined) return said;
     const evidence = evidenceOf(seen, id);
-    if (evidence === undefined) return this.#keyOfNamespace(seen.mntns);
+    if (evidence === undefined) return this.#known.has(named) ? named : this.#keyOfNamespaces(seen);
     const { runtime, details } = evidence;
-    if (!this.#known.has(details.key)) this.#known.set(details.key, { engine: undefined, runtime, details });
+    // What files told of a container may be about one of the same id that ended.
+    if (this.#known.get(details.key)?.engine === undefined) {
+      this.#known.set(details.key, { engine: undefined, runtime, details });
+    }
     return details.key;
+  }
+
+  /** Whose process made the namespace: one of a container that is known by its first process, or of the host. */
+  #keyOfNamespaces({ mntns, parentPid }: Sighting): string | undefined {
+    const parents = mntnsOf(parentPid);
+    return this.#keyOfNamespace(mntns) ?? (parents === undefined ? undefined : this.#keyOfNamespace(parents));
   }
 
   /** Whose namespace it is by what an engine said of the container's first process. */
