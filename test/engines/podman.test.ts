@@ -1,0 +1,281 @@
+// Containers of a real podman: found, named from their first exec on, and let go; beside docker's, too.
+
+import { mkdtempSync, rmSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { ObjectSpec, RingReader } from '../../bpf/index.js';
+import type { TableChange } from '../../runtime/containers/change.js';
+import type { EngineOptions } from '../../runtime/containers/engines/index.js';
+import { ContainerManager } from '../../runtime/containers/manager.js';
+import { Selector, type SelectorOptions } from '../../runtime/containers/selector.js';
+import { ContainerView } from '../../runtime/containers/view.js';
+import { compileFile } from '../live/compile.js';
+import { until } from '../until.js';
+import { canRunDockerd, startDockerd } from './dockerd.js';
+import { BUSYBOX, canRunPodman, startPodman, type Podman } from './podman.js';
+
+const NO_NETWORK = '--network=none';
+/** Lives until it is removed. */
+const IDLE = ['busybox', 'sleep', '1000'];
+
+describe.skipIf(!canRunPodman())('containers of podman', { timeout: 60_000 }, () => {
+  let podman: Podman;
+  let execs: Uint8Array;
+  let manager: ContainerManager | undefined;
+  let changes: TableChange[];
+  const cleanups: (() => unknown)[] = [];
+
+  beforeAll(async () => {
+    execs = compileFile(fileURLToPath(new URL('execs.bpf.c', import.meta.url)));
+    podman = await startPodman();
+    podman.importBusybox();
+  }, 90_000);
+
+  afterAll(() => podman?.close(), 60_000);
+
+  beforeEach(() => {
+    changes = [];
+  });
+
+  afterEach(async () => {
+    for (const cleanup of cleanups.splice(0)) await cleanup();
+    manager?.close();
+    podman.removeContainers();
+  });
+
+  async function start(
+    selection: SelectorOptions = {},
+    engines: EngineOptions = {},
+  ): Promise<ContainerManager> {
+    manager = new ContainerManager({
+      selector: new Selector(selection),
+      engines: { runtimes: ['podman'], podmanSocketPath: podman.socketPath, ...engines },
+    });
+    manager.table.subscribe((change) => changes.push(change));
+    await manager.start();
+    return manager;
+  }
+
+  type Addition = Extract<TableChange, { kind: 'add' }>;
+
+  /** Waits until the table was told of such a container. */
+  async function added(matches: (change: Addition) => boolean): Promise<Addition> {
+    const find = () => changes.filter((change) => change.kind === 'add').find(matches);
+    await until(() => find() !== undefined, 'the container');
+    return find()!;
+  }
+
+  const named = (name: string) => added(({ container }) => container.name === name);
+
+  const left = (index: number) =>
+    until(() => changes.some((change) => change.kind === 'leave' && change.index === index), 'its end');
+
+  /** Runs a container in the foreground. */
+  async function run(name: string, ...command: string[]): Promise<void> {
+    const client = podman.spawnPodman('run', '--rm', NO_NETWORK, '--name', name, 'busybox', ...command);
+    expect(await new Promise((resolve) => client.once('exit', resolve))).toBe(0);
+  }
+
+  /** Traces execs as a gadget would; the function returned tells the paths so far, by name of the container. */
+  async function traceExecs(): Promise<() => Record<string, string[]>> {
+    const spec = ObjectSpec.open(execs, 'execs');
+    spec.reuseMap('gadget_mntns_filter_map', manager!.filterMap!.fd);
+    const object = await spec.load();
+    object.program('execve_begins').attach();
+    const ring = new RingReader(object.map('events').fd, object.map('events').maxEntries);
+    cleanups.push(() => (ring.close(), object.close()));
+    const byContainer: Record<string, string[]> = {};
+    return () => {
+      const buffer = new Uint8Array(1 << 18);
+      const offsets = new Uint32Array(1025);
+      const data = new DataView(buffer.buffer);
+      const view = new ContainerView();
+      for (const one of manager!.table.snapshot()) view.apply(structuredClone(one));
+      for (const offset of offsets.subarray(0, ring.drain(buffer, offsets, 0, 80))) {
+        const mntns = Number(data.getBigUint64(offset, true));
+        const index = view.indexOf(mntns, 0, Number(data.getBigUint64(offset + 8, true)));
+        const path = Buffer.from(buffer.subarray(offset + 16, offset + 80))
+          .toString('latin1')
+          .replace(/\0.*/s, '');
+        if (!view.isSelected(index)) continue;
+        (byContainer[manager!.table.byIndex(index)!.container.name] ??= []).push(path);
+      }
+      return byContainer;
+    };
+  }
+
+  it('finds a container that runs already, with all that podman knows of it', async () => {
+    const id = podman.podman('run', '-d', NO_NETWORK, '--name', 'early', ...IDLE);
+    const { table } = await start({ containerName: 'early' });
+    const inspect = (what: string) => podman.podman('inspect', '-f', `{{${what}}}`, 'early');
+    const row = table.byKey(id)!;
+    expect(row.container).toMatchObject({
+      id,
+      name: 'early',
+      runtime: 'podman',
+      pid: Number(inspect('.State.Pid')),
+      imageName: BUSYBOX,
+      imageDigest: inspect('.ImageDigest'),
+      imageId: `sha256:${inspect('.Image')}`,
+      bundle: inspect('.OCIConfigPath').replace(/\/config\.json$/, ''),
+    });
+    expect(row.container.imageDigest).toMatch(/^sha256:[0-9a-f]{64}$/);
+    expect(Date.parse(row.container.startedAt)).toBeGreaterThan(Date.now() - 60_000);
+    expect(row.container.pod).toBeUndefined();
+    expect(table.byMntns(row.container.mntns)).toBe(row);
+    expect(table.byCgroupId(row.container.cgroupId!)).toBe(row);
+  });
+
+  it('lets the very first exec of a container through that did not exist when the trace began', async () => {
+    podman.podman('run', '-d', NO_NETWORK, '--name', 'noise', ...IDLE);
+    await start({ containerName: 'late' });
+    const paths = await traceExecs();
+    await run('late', '/bin/sh', '-c', '/bin/true; /bin/id');
+    podman.podman('exec', 'noise', '/bin/true');
+    await named('late');
+    expect(paths()).toEqual({ late: ['/bin/sh', '/bin/true', '/bin/id'] });
+  });
+
+  it('names containers that are gone at once, one after the other', async () => {
+    await start({ containerName: 'one,two,three,four,five' });
+    const paths = await traceExecs();
+    const names = ['one', 'two', 'three', 'four', 'five'];
+    for (const name of names) await run(name, '/bin/true');
+    for (const name of names) {
+      const { index, container } = await named(name);
+      expect(container.runtime).toBe('podman');
+      await left(index);
+      // Never under another name first, under which its events would have been dropped.
+      const additions = changes.filter(
+        (change) => change.kind === 'add' && change.index === index,
+      ) as Addition[];
+      expect(new Set(additions.map((change) => change.container.name))).toEqual(new Set([name]));
+    }
+    expect(paths()).toEqual(Object.fromEntries(names.map((name) => [name, ['/bin/true']])));
+  });
+
+  it('shows what is executed in a container later', async () => {
+    podman.podman('run', '-d', NO_NETWORK, '--name', 'target', ...IDLE);
+    await start({ containerName: 'target' });
+    const paths = await traceExecs();
+    podman.podman('exec', 'target', '/bin/id');
+    expect(paths()).toEqual({ target: ['/bin/id'] });
+  });
+
+  it('takes a container up that is renamed to what the user asked for', async () => {
+    await start({ containerName: 'wanted' });
+    podman.podman('run', '-d', NO_NETWORK, '--name', 'other', ...IDLE);
+    expect((await named('other')).selected).toBe(false);
+    podman.podman('rename', 'other', 'wanted');
+    expect((await named('wanted')).selected).toBe(true);
+  });
+
+  it('keeps a container that is started again, though its end is heard late', async () => {
+    const { table } = await start();
+    const id = podman.podman('run', '-d', NO_NETWORK, '--name', 'again', ...IDLE);
+    await added(({ container }) => container.name === 'again' && container.startedAt !== '');
+    podman.podman('restart', '--time=0', 'again');
+    const pid = Number(podman.podman('inspect', '-f', '{{.State.Pid}}', 'again'));
+    const startedAt = podman.podman('inspect', '-f', '{{json .State.StartedAt}}', 'again').slice(1, -1);
+    await added(({ container }) => container.startedAt === startedAt);
+    // By the next container, all that happened to this one was heard.
+    await run('next', 'true');
+    await named('next');
+    expect(table.byKey(id)?.container).toMatchObject({ name: 'again', pid, startedAt });
+    podman.podman('kill', 'again');
+    await left(table.byKey(id)!.index);
+  });
+
+  it('remembers a removed container for its late events, and forgets what podman said of it', async () => {
+    const { table } = await start();
+    podman.podman('run', '-d', NO_NETWORK, '--name', 'removed', ...IDLE);
+    const { index } = await named('removed');
+    podman.removeContainers();
+    await left(index);
+    expect(table.byIndex(index)!.container).toMatchObject({ name: 'removed', runtime: 'podman' });
+  });
+
+  it('gives the containers of a pod names of their own, and no pod', async () => {
+    podman.podman('pod', 'create', '--name', 'pod', '--infra=false');
+    cleanups.push(() => podman.podman('pod', 'rm', '--force', '--time=0', 'pod'));
+    await start();
+    podman.podman('run', '-d', '--pod', 'pod', NO_NETWORK, '--name', 'member', ...IDLE);
+    const { container } = await named('member');
+    expect(container.pod).toBeUndefined();
+  });
+
+  it('goes on when the service ends and comes back', async () => {
+    await podman.stopServing();
+    await podman.serve(1);
+    const { table } = await start();
+    podman.podman('run', '-d', NO_NETWORK, '--name', 'survivor', ...IDLE);
+    const { index } = await named('survivor');
+    // Who listens to its events keeps the service alive.
+    await sleep(2500);
+    podman.podman('run', '-d', NO_NETWORK, '--name', 'later', ...IDLE);
+    await named('later');
+    await podman.stopServing();
+    podman.podman('rm', '--force', '--time=0', 'later');
+    podman.podman('run', '-d', NO_NETWORK, '--name', 'meanwhile', ...IDLE);
+    await podman.serve();
+    await named('meanwhile');
+    podman.podman('run', '-d', NO_NETWORK, '--name', 'newcomer', ...IDLE);
+    expect((await named('newcomer')).container.runtime).toBe('podman');
+    const running = table.rows().filter(({ container }) => container.removedAtMs === undefined);
+    const names = running.map(({ container }) => container.name);
+    for (const name of ['survivor', 'meanwhile', 'newcomer']) expect(names).toContain(name);
+    expect(names).not.toContain('later');
+    expect(running.find(({ container }) => container.name === 'survivor')!.index).toBe(index);
+  });
+
+  it('misses nothing when podman cuts its events file', async () => {
+    await start({ containerName: 'before,after' });
+    const paths = await traceExecs();
+    await run('before', '/bin/true');
+    await named('before');
+    await sleep(1000);
+    podman.fillEventsFile();
+    await run('other', '/bin/true');
+    await run('after', '/bin/true');
+    await named('after');
+    expect(paths()).toEqual({ before: ['/bin/true'], after: ['/bin/true'] });
+  });
+
+  it('says that a socket accepts and never answers', async () => {
+    const directory = mkdtempSync(join(tmpdir(), 'ig-silent-'));
+    const silent = createServer();
+    const podmanSocketPath = join(directory, 'podman.sock');
+    await new Promise<void>((resolve) => silent.listen(podmanSocketPath, resolve));
+    cleanups.push(() => (silent.close(), rmSync(directory, { recursive: true })));
+    await expect(start({ containerName: 'x' }, { podmanSocketPath })).rejects.toThrow(
+      `Cannot reach podman at ${podmanSocketPath}: no answer to GET`,
+    );
+    manager!.close();
+    const { warnings } = await start({}, { podmanSocketPath });
+    expect(warnings).toEqual([expect.stringContaining(`podman at ${podmanSocketPath} does not answer yet`)]);
+  });
+
+  it.skipIf(!canRunDockerd())('shows containers of docker and podman that have the same name', async () => {
+    const dockerd = await startDockerd();
+    cleanups.push(() => dockerd.close());
+    dockerd.importBusybox();
+    const ofDocker = dockerd.docker('run', '-d', NO_NETWORK, '--name', 'twin', ...IDLE);
+    const { table } = await start(
+      { containerName: 'twin' },
+      { runtimes: ['docker', 'podman'], dockerSocketPath: dockerd.socketPath },
+    );
+    const paths = await traceExecs();
+    const ofPodman = podman.podman('run', '-d', NO_NETWORK, '--name', 'twin', ...IDLE);
+    await added(({ container }) => container.id === ofPodman);
+    const twins = table.rows().filter(({ selected }) => selected);
+    expect(twins.map(({ container: { id, name, runtime } }) => ({ id, name, runtime }))).toEqual([
+      { id: ofDocker, name: 'twin', runtime: 'docker' },
+      { id: ofPodman, name: 'twin', runtime: 'podman' },
+    ]);
+    expect(paths()).toEqual({ twin: ['/bin/sleep'] });
+  });
+});
