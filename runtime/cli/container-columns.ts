@@ -75,9 +75,15 @@ export function defaultColumns(watch: boolean, onKubernetes: boolean): string[] 
 /** Full names of the columns in a comma list. Throws UsageError for one that nobody knows. */
 export function chooseColumns(list: string, watch: boolean): string[] {
   const source = sourceOf(() => undefined);
-  const names = list.split(',').map((item) => item.trim());
+  const names = list
+    .split(',')
+    .map((item) => item.trim())
+    .filter((item) => item !== '');
+  if (names.length === 0) {
+    throw new UsageError('-o columns= names no column; give some, like columns=runtime.containerName,mntns');
+  }
   return names.map((name) => {
-    const meant = name === '' ? [] : source.fieldsMeant(name).map((field) => field.fullName);
+    const meant = source.fieldsMeant(name).map((field) => field.fullName);
     if (meant.length > 1)
       throw new UsageError(`column ${name} could be ${meant.join(' or ')}; give the full name`);
     const [found] = meant;
@@ -88,7 +94,6 @@ export function chooseColumns(list: string, watch: boolean): string[] {
 
 function unknownColumn(name: string, watch: boolean): string {
   const known = containerColumnNames().filter((column) => watch || !WATCH.includes(column));
-  if (name === '') return '-o columns= names no column; give some, like columns=runtime.containerName,mntns';
   if (WATCH.includes(name.toLowerCase())) return `column ${name} is there with --watch only`;
   return `\`ig list-containers\` has no column ${name}${didYouMean(name, known) || `; there are ${known.join(', ')}`}`;
 }

@@ -1,9 +1,14 @@
 // All that can be told of one container: what its engine said, and what /proc and its OCI bundle show.
 
-import { closeSync, constants, fstatSync, openSync, readFileSync, statSync } from 'node:fs';
+import { statSync } from 'node:fs';
 import { join } from 'node:path';
+import { findBundle } from './bundle.js';
+import { isContainerId } from './cgroup.js';
 import type { Container } from './container.js';
+import { readText } from './host-files.js';
+import { launcherOf } from './launcher.js';
 import { mntnsOf, namespaceOf } from './proc.js';
+import { parentOf } from './sighting.js';
 
 /** The JSON of a container. What is not known is left out. */
 export interface ContainerDescription {
@@ -48,23 +53,33 @@ export interface ContainerDescription {
 /** What the machine's files say of a container; lost when its process ends, so to be read in time. */
 export type ContainerFacts = Pick<
   ContainerDescription,
-  'ociConfig' | 'netns' | 'hostNetwork' | 'cgroupPath' | 'cgroupID' | 'cgroupV1' | 'cgroupV2'
+  'bundle' | 'ociConfig' | 'netns' | 'hostNetwork' | 'cgroupPath' | 'cgroupID' | 'cgroupV1' | 'cgroupV2'
 >;
 
 /** Far more than runtimes write; a larger file is none of theirs. */
 const MAX_CONFIG_BYTES = 1 << 20;
+const MAX_CGROUPS_BYTES = 1 << 16;
 
 /** Reads what /proc and the bundle tell now. Of a container that has ended, or is out of reach, that is little. */
 export function factsOf(container: Container): ContainerFacts {
-  const { pid, mntns, bundle, cgroupId } = container;
+  const { pid, mntns, cgroupId } = container;
   const facts = { ...namespacesOf(pid), ...cgroupsOf(pid, container.key) };
   // The pid may be another process's by now. A namespace that nobody may look into is 0.
   const isOwn = pid > 0 && (mntnsOf(pid) ?? 0) === mntns;
+  const bundle = bundleOf(container, isOwn);
   return known({
     ...(isOwn && facts),
     ...(cgroupId !== undefined && { cgroupID: cgroupId }),
-    ociConfig: bundle === '' ? undefined : configOf(bundle),
+    bundle,
+    ociConfig: bundle === '' ? undefined : readText(join(bundle, 'config.json'), MAX_CONFIG_BYTES),
   });
+}
+
+/** Engines need not tell it; then its launcher knows, or it is in one of the usual places. */
+function bundleOf({ id, bundle, pid }: Container, isOwnPid: boolean): string {
+  if (bundle !== '') return bundle;
+  const launched = isOwnPid ? launcherOf(parentOf(pid) ?? 0, id)?.bundle : undefined;
+  return launched || (isContainerId(id) ? findBundle(id) : '');
 }
 
 export function describeContainer(
@@ -84,7 +99,6 @@ export function describeContainer(
   });
   const others = known({
     k8s: podOf(container, facts),
-    bundle: container.bundle,
     sandboxId: pod?.sandboxId,
     mntns: container.mntns === 0 ? undefined : container.mntns,
     hostNetwork: pod?.hostNetwork,
@@ -117,7 +131,7 @@ function cgroupsOf(
   pid: number,
   key: string,
 ): Pick<ContainerFacts, 'cgroupPath' | 'cgroupID' | 'cgroupV1' | 'cgroupV2'> {
-  const { v1, v2 } = parseCgroups(readText(`/proc/${pid}/cgroup`) ?? '', key);
+  const { v1, v2 } = parseCgroups(readText(`/proc/${pid}/cgroup`, MAX_CGROUPS_BYTES) ?? '', key);
   return { ...known({ cgroupV1: v1, cgroupV2: v2 }), ...(v2 !== undefined && directoryOf(v2)) };
 }
 
@@ -155,32 +169,6 @@ function directoryOf(v2: string): Pick<ContainerFacts, 'cgroupPath' | 'cgroupID'
     }
   }
   return {};
-}
-
-function configOf(bundle: string): string | undefined {
-  let file: number;
-  try {
-    // A pipe in its place would block an open for reading.
-    file = openSync(join(bundle, 'config.json'), constants.O_RDONLY | constants.O_NONBLOCK);
-  } catch {
-    return undefined;
-  }
-  try {
-    const status = fstatSync(file);
-    return status.isFile() && status.size <= MAX_CONFIG_BYTES ? readFileSync(file, 'utf8') : undefined;
-  } catch {
-    return undefined;
-  } finally {
-    closeSync(file);
-  }
-}
-
-function readText(path: string): string | undefined {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch {
-    return undefined;
-  }
 }
 
 type Known<T> = { [K in keyof T]?: Exclude<T[K], undefined> };

@@ -36,7 +36,7 @@ export class Lives {
     this.#table = table;
     this.#onEvent = onEvent;
     for (const { index, selected, container } of table.rows()) {
-      if (selected && container.removedAtMs === undefined) this.#tell(this.#begin(index, container));
+      if (container.removedAtMs === undefined) this.#add(index, container, selected);
     }
     this.#unsubscribe = table.subscribe((change) => {
       if (change.kind === 'add') this.#add(change.index, change.container, change.selected);
