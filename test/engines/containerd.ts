@@ -76,6 +76,7 @@ class PrivateContainerd implements Containerd {
   readonly statePath: string;
   readonly #directory: string;
   readonly #clients = new Set<ChildProcess>();
+  #archives: readonly string[] | undefined;
   #daemon: ChildProcess | undefined;
 
   constructor(directory: string) {
@@ -102,13 +103,18 @@ class PrivateContainerd implements Containerd {
   }
 
   importImages(namespace = 'default'): void {
+    for (const archive of this.#archives ?? this.#makeArchives()) {
+      this.ctr('-n', namespace, 'images', 'import', archive);
+    }
+  }
+
+  #makeArchives(): readonly string[] {
     const root = join(this.#directory, 'rootfs');
-    const archive = join(this.#directory, 'image.tar');
+    const [busybox, pause] = ['busybox', 'pause'].map((name) => join(this.#directory, `${name}.tar`));
     makeRootfs(root);
-    makeImageArchive(root, BUSYBOX, archive);
-    this.ctr('-n', namespace, 'images', 'import', archive);
-    makeImageArchive(root, PAUSE, archive, { Entrypoint: ['/bin/sleep', '100000'] });
-    this.ctr('-n', namespace, 'images', 'import', archive);
+    makeImageArchive(root, BUSYBOX, busybox!);
+    makeImageArchive(root, PAUSE, pause!, { Entrypoint: ['/bin/sleep', '100000'] });
+    return (this.#archives = [busybox!, pause!]);
   }
 
   async start(): Promise<void> {
@@ -170,10 +176,14 @@ class PrivateContainerd implements Containerd {
 
   async close(): Promise<void> {
     for (const client of this.#clients) client.kill('SIGKILL');
-    if (this.#daemon?.exitCode === null) await this.removeContainers().catch(() => undefined);
+    let namespaces: string[] = [];
+    if (this.#daemon?.exitCode === null) {
+      namespaces = this.#list(['namespaces', 'ls', '-q']);
+      await this.removeContainers().catch(() => undefined);
+    }
     await this.stop();
     await this.#endShims();
-    removeEmptyCgroups();
+    removeEmptyCgroups(namespaces);
     unmountBelow(this.#directory);
     rmSync(this.#directory, { recursive: true, force: true });
   }
@@ -231,10 +241,10 @@ function processesNaming(directory: string): number[] {
   });
 }
 
-/** The daemon leaves its cgroups behind; those of other daemons are not empty, or not below these. */
-function removeEmptyCgroups(): void {
+/** The daemon leaves the cgroups of its namespaces behind; those that other daemons use are not empty. */
+function removeEmptyCgroups(namespaces: readonly string[]): void {
   for (const hierarchy of readdirSync('/sys/fs/cgroup')) {
-    for (const namespace of ['default', 'k8s.io']) {
+    for (const namespace of namespaces) {
       try {
         rmdirSync(join('/sys/fs/cgroup', hierarchy, namespace));
       } catch {

@@ -1,6 +1,8 @@
 // The table of container engines: a new one is one file and one line here.
 
 import { RUNTIMES, type RuntimeName } from '../container.js';
+import { ContainerdEngine } from './containerd.js';
+import { CriEngine } from './cri.js';
 import { DockerEngine } from './docker.js';
 import type { Engine } from './engine.js';
 import { PodmanEngine } from './podman.js';
@@ -21,8 +23,11 @@ export interface EngineOptions {
 
 const ENGINES: Readonly<Record<RuntimeName, ((options: EngineOptions) => Engine) | undefined>> = {
   docker: ({ dockerSocketPath }) => new DockerEngine({ socketPath: dockerSocketPath }),
-  containerd: undefined,
-  'cri-o': undefined,
+  containerd: ({ containerdSocketPath: socketPath, containerdNamespace: namespace, runtimeProtocol }) =>
+    runtimeProtocol === 'cri'
+      ? new CriEngine({ name: 'containerd', socketPath })
+      : new ContainerdEngine({ socketPath, namespace }),
+  'cri-o': ({ crioSocketPath }) => new CriEngine({ name: 'cri-o', socketPath: crioSocketPath }),
   podman: ({ podmanSocketPath }) => new PodmanEngine({ socketPath: podmanSocketPath }),
 };
 
