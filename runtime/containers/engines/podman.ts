@@ -2,7 +2,6 @@
 
 import { EventEmitter, once } from 'node:events';
 import { dirname } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { isContainerId } from '../cgroup.js';
 import { EngineAnswerError } from '../errors.js';
 import type { Engine, EngineContainer, EngineEvent } from './engine.js';
@@ -19,8 +18,8 @@ const LIST_TIMEOUT_MS = 5000;
 const INSPECT_TIMEOUT_MS = 400;
 /** All the time an inspection may take, with the wait for an event. */
 const INSPECT_AND_WAIT_MS = 480;
-/** Longer than anybody asks about a container whose deletion was heard. */
-const DELETED_AFTER_MS = 1000;
+/** Far more containers than are made while somebody asks about one. */
+const MAX_HEARD = 1000;
 /** A stream of events that ends sooner is not worth being opened again at once. */
 const SHORTEST_STREAM_MS = 1000;
 
@@ -37,7 +36,7 @@ export interface PodmanOptions {
 export class PodmanEngine implements Engine {
   readonly name = 'podman';
   readonly #socket: EngineSocket;
-  /** Containers whose creation was heard, until they are deleted. */
+  /** The newest containers whose creation was heard, in that order. */
   readonly #heard = new Set<string>();
   /** Emits the id of each of them when it is heard. */
   readonly #news = new EventEmitter().setMaxListeners(0);
@@ -157,8 +156,7 @@ export class PodmanEngine implements Engine {
           name: stringAt(attributes, 'name'),
           imageName: stringAt(attributes, 'image'),
         });
-        this.#heard.add(id);
-        this.#news.emit(id);
+        this.#remember(id);
         break;
       case 'start':
         onEvent({ kind: 'started', key: id });
@@ -167,7 +165,7 @@ export class PodmanEngine implements Engine {
         void this.#tellEnd(id, onEvent, signal);
         break;
       case 'remove':
-        void this.#tellDeletion(id, onEvent, signal);
+        onEvent({ kind: 'deleted', key: id });
         break;
     }
   }
@@ -178,11 +176,10 @@ export class PodmanEngine implements Engine {
     if (!signal.aborted && (now === undefined || now.pid === 0)) onEvent({ kind: 'removed', key: id });
   }
 
-  /** Who has just begun to ask must still find what the events said. */
-  async #tellDeletion(id: string, onEvent: (event: EngineEvent) => void, signal: AbortSignal): Promise<void> {
-    await sleep(DELETED_AFTER_MS, undefined, { signal, ref: false }).catch(() => undefined);
-    this.#heard.delete(id);
-    if (!signal.aborted) onEvent({ kind: 'deleted', key: id });
+  #remember(id: string): void {
+    this.#heard.add(id);
+    if (this.#heard.size > MAX_HEARD) this.#heard.delete(this.#heard.values().next().value!);
+    this.#news.emit(id);
   }
 }
 
