@@ -12,7 +12,13 @@ import { type EngineSocket, engineSocket, probe, unreachable } from './socket.js
 
 const DEFAULT_SOCKETS = {
   'cri-o': ['/run/crio/crio.sock', '/var/run/crio/crio.sock'],
-  containerd: ['/run/containerd/containerd.sock'],
+  // As containerd.ts has them.
+  containerd: [
+    '/run/containerd/containerd.sock',
+    '/run/k3s/containerd/containerd.sock',
+    '/var/snap/microk8s/common/run/containerd.sock',
+    '/run/k0s/containerd.sock',
+  ],
 } as const;
 const CONNECT_TIMEOUT_MS = 1000;
 const LIST_TIMEOUT_MS = 5000;
