@@ -4,7 +4,6 @@ import { once } from 'node:events';
 import {
   appendFileSync,
   closeSync,
-  existsSync,
   mkdirSync,
   mkdtempSync,
   openSync,
@@ -21,6 +20,7 @@ import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { readFileBelow } from '../../bpf/index.js';
 import { until } from '../until.js';
+import { canMountSilent, mountSilent } from './silent.js';
 
 const BUILT = fileURLToPath(new URL('../../dist/bpf/below.js', import.meta.url));
 const MAX_BYTES = 4096;
@@ -52,20 +52,6 @@ async function passwd(): Promise<string> {
 
 const link = (target: string): void => symlinkSync(target, join(root, 'etc/passwd'));
 const run = (command: string, ...args: string[]): string => execFileSync(command, args, { encoding: 'utf8' });
-
-/** Mounts a file system whose server never answers; returns how to have the kernel give up on it. */
-function mountSilent(directory: string): () => void {
-  mkdirSync(directory);
-  const fuse = openSync('/dev/fuse', 'r+');
-  const options = 'fd=3,rootmode=40000,user_id=0,group_id=0';
-  const words = ['-i', '-t', 'fuse', '-o', options, 'silent', directory];
-  const mounted = spawnSync('mount', words, { stdio: ['ignore', 'ignore', 'pipe', fuse] });
-  if (mounted.status !== 0) throw new Error(mounted.stderr.toString());
-  return () => {
-    run('umount', '-l', directory);
-    closeSync(fuse);
-  };
-}
 
 describe('readFileBelow', () => {
   it('reads a file', async () => {
@@ -184,7 +170,7 @@ describe('readFileBelow', () => {
     expect(open()).toBe(before);
   });
 
-  describe.skipIf(!existsSync('/dev/fuse'))('on a file system that never answers', () => {
+  describe.skipIf(!canMountSilent())('on a file system that never answers', () => {
     it('holds nobody up, and fails once the kernel gives up', async () => {
       const giveUp = mountSilent(join(root, 'silent'));
       let code: string | undefined;
