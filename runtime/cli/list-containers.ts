@@ -14,6 +14,7 @@ import { enginesOf, selectionOf } from './container-flags.js';
 import { type End, waitForEnd } from './end.js';
 import { UsageError, fail, say } from './fail.js';
 import type { ListContainersFlags } from './list-containers-flags.js';
+import { Printer } from './printer.js';
 
 const MODES = ['columns', 'json', 'jsonpretty', 'yaml'] as const;
 type Mode = (typeof MODES)[number];
@@ -57,10 +58,19 @@ async function list(flags: ListContainersFlags, selector: Selector, output: Outp
       say(selector.asksForContainers ? 'No container matches.' : 'No container is running.');
     }
     const names = output.columns ?? defaultColumns(false, manager.onKubernetes);
-    await write(await listText(descriptions, output.mode, names));
+    await printAll(await listText(descriptions, output.mode, names));
   } finally {
     manager.close();
   }
+}
+
+/** Nobody reading any more is no failure. */
+async function printAll(text: string): Promise<void> {
+  let failure: unknown;
+  const printer = new Printer((reason) => (failure = reason));
+  printer.print(text);
+  await printer.done();
+  if (failure instanceof Error) throw failure;
 }
 
 /** What other users' containers are to who is not root. */
@@ -111,14 +121,13 @@ async function watch(flags: ListContainersFlags, selector: Selector, output: Out
   try {
     await Promise.race([manager.start(), end.reason]);
     for (const sentence of [...manager.warnings, ...withoutTracker(missing)]) say(`Warning: ${sentence}`);
-    const print = (text: string): void => {
-      write(text, () => end.now('closed')).catch((error: unknown) => end.now(error as Error));
-    };
     const format = await lineFormat(output, manager.onKubernetes);
-    if (format.header !== '') print(format.header);
-    const lives = new Lives(manager.table, (event) => print(format.line(event)));
+    const printer = new Printer(end.now);
+    printer.print(format.header);
+    const lives = new Lives(manager.table, (event) => printer.print(format.line(event)));
     const reason = await endOf(end, flags.timeout);
     lives.close();
+    await printer.end();
     if (reason instanceof Error) fail(reason, flags.verbose === true);
   } finally {
     manager.close();
@@ -169,20 +178,4 @@ async function formatter(mode: Exclude<Mode, 'columns'>): Promise<(value: unknow
 
 function terminalWidth(): number | undefined {
   return isatty(1) ? process.stdout.columns || 80 : undefined;
-}
-
-/** Resolves when the text is written, or nobody reads it any more: that is told by `onClosed`. */
-function write(text: string, onClosed: () => void = () => undefined): Promise<void> {
-  // Failures come to the callback; without a listener they would end the process as well.
-  if (process.stdout.listenerCount('error') === 0) process.stdout.on('error', () => undefined);
-  return new Promise((resolve, reject) => {
-    process.stdout.write(text, (error) => {
-      if (error && (error as NodeJS.ErrnoException).code !== 'EPIPE') {
-        reject(error);
-        return;
-      }
-      if (error) onClosed();
-      resolve();
-    });
-  });
 }

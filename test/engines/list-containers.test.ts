@@ -1,12 +1,22 @@
 // `ig list-containers`, as built, beside a real docker daemon. Others may run containers on this machine too.
 
-import { spawn, spawnSync } from 'node:child_process';
-import { chmodSync, readFileSync, readlinkSync, statSync } from 'node:fs';
-import { dirname } from 'node:path';
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
+import {
+  chmodSync,
+  closeSync,
+  constants,
+  openSync,
+  readFileSync,
+  readlinkSync,
+  statSync,
+  writeSync,
+} from 'node:fs';
+import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import type { ContainerDescription } from '../../runtime/containers/describe.js';
 import type { LifeEvent } from '../../runtime/containers/lives.js';
 import { IG, Ig, runIg, type Ended, type IgOptions } from '../ig.js';
+import { temporaryDirectory } from '../registry/images.js';
 import { until } from '../until.js';
 import { canRunDockerd, startDockerd, type Dockerd } from './dockerd.js';
 
@@ -286,6 +296,29 @@ describe.skipIf(!canRunDockerd())('list-containers', { timeout: 90_000 }, () => 
       expect(await list('--watch', '--timeout', '1')).toMatchObject({ status: 0, stderr: '' });
     });
 
+    it('ends when it is told to, also while its reader takes nothing', async () => {
+      const directory = temporaryDirectory();
+      const pipe = join(directory, 'pipe');
+      execFileSync('mkfifo', [pipe]);
+      // Opened for reading too, so that it does not wait for a reader; full, so that nothing more goes in.
+      const stdout = openSync(pipe, constants.O_RDWR | constants.O_NONBLOCK);
+      onTestFinished(() => closeSync(stdout));
+      const page = Buffer.alloc(4096);
+      const fill = (): boolean => {
+        try {
+          return writeSync(stdout, page) > 0;
+        } catch {
+          return false;
+        }
+      };
+      while (fill());
+      const ig = Ig.start(words('--watch'), { stdout });
+      await ig.until(() => watchesSignals(ig.pid), 'its start');
+      // By its end there is something to print.
+      dockerd.docker('run', '--rm', NO_NETWORK, 'busybox', '/bin/true');
+      expect(await ig.stop('SIGTERM')).toMatchObject({ status: 0, stderr: '' });
+    });
+
     it('ends when nobody reads it any more', async () => {
       const ig = spawn(process.execPath, [IG, ...words('--watch')], { stdio: ['ignore', 'pipe', 'pipe'] });
       onTestFinished(() => void ig.kill('SIGKILL'));
@@ -301,6 +334,12 @@ describe.skipIf(!canRunDockerd())('list-containers', { timeout: 90_000 }, () => 
     });
   });
 });
+
+/** Whether a process has a handler for SIGTERM. */
+function watchesSignals(pid: number): boolean {
+  const caught = /^SigCgt:\s*([0-9a-f]+)$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))![1]!;
+  return ((BigInt(`0x${caught}`) >> 14n) & 1n) === 1n;
+}
 
 interface Inspection {
   readonly Id: string;
