@@ -220,7 +220,7 @@ export class ContainerdEngine implements Engine {
     if (!Object.hasOwn(TOPICS, topic) || !(value instanceof Uint8Array)) return undefined;
     const { type, kind } = TOPICS[topic]!;
     const event = decode(type, value);
-    const id = stringAt(event, 'containerId') || stringAt(event, 'id');
+    const id = stringAt(event, topic.startsWith('/tasks/') ? 'containerId' : 'id');
     // Processes that were executed in a container end, too; they have names of their own.
     if (kind === 'removed' && stringAt(event, 'id') !== id) return undefined;
     return isIdentifier(namespace) && isIdentifier(id) ? { kind, place: { namespace, id } } : undefined;

@@ -150,10 +150,8 @@ export class GrpcClient {
   }
 }
 
-async function open(socketPath: string, { folder, files }: Protos): Promise<Opened> {
-  const [grpc, loader] = await Promise.all([import('@grpc/grpc-js'), import('@grpc/proto-loader')]);
-  const includeDirs = [fileURLToPath(new URL(`${folder}/`, PROTO_ROOT))];
-  const definitions = await loader.load([...files], { ...MESSAGE_SHAPE, includeDirs });
+async function open(socketPath: string, protos: Protos): Promise<Opened> {
+  const [grpc, definitions] = await Promise.all([import('@grpc/grpc-js'), definitionsOf(protos)]);
   const client = new grpc.Client(`unix:${socketPath}`, grpc.credentials.createInsecure(), {
     'grpc.max_receive_message_length': MAX_ANSWER_BYTES,
     // Connections shared between clients would share the pauses after failed attempts, too; follow.ts makes its own.
@@ -161,6 +159,21 @@ async function open(socketPath: string, { folder, files }: Protos): Promise<Open
     'grpc.enable_http_proxy': 0,
   });
   return { grpc, client, definitions };
+}
+
+/** What has been loaded: an engine that comes back is spoken to as before. */
+const LOADED = new WeakMap<Protos, Promise<PackageDefinition>>();
+
+function definitionsOf(protos: Protos): Promise<PackageDefinition> {
+  let loading = LOADED.get(protos);
+  if (loading === undefined) {
+    const includeDirs = [fileURLToPath(new URL(`${protos.folder}/`, PROTO_ROOT))];
+    loading = import('@grpc/proto-loader').then(({ load }) =>
+      load([...protos.files], { ...MESSAGE_SHAPE, includeDirs }),
+    );
+    LOADED.set(protos, loading);
+  }
+  return loading;
 }
 
 function methodOf(definitions: PackageDefinition, method: string): Method {
