@@ -8,7 +8,6 @@ import {
   ServerCredentials,
   status,
   type Metadata,
-  type ServiceDefinition,
   type UntypedServiceImplementation,
 } from '@grpc/grpc-js';
 import { loadSync, type MessageTypeDefinition } from '@grpc/proto-loader';
@@ -71,7 +70,7 @@ async function serve(answers: Record<string, Answer>, onSubscribe?: (stream: Str
       const [of, rpc = ''] = method.split('/');
       if (of === service) methods[rpc] = rpc === 'ListStream' ? streaming(answer) : answering(answer);
     }
-    started.addService(definition as ServiceDefinition, methods as UntypedServiceImplementation);
+    started.addService(definition, methods as UntypedServiceImplementation);
   }
   await new Promise<void>((resolve, reject) => {
     started.bindAsync(`unix:${socketPath}`, ServerCredentials.createInsecure(), (error) =>
