@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import {
   ContainerColumns,
   type ContainerRow,
+  type TableOptions,
   chooseColumns,
   containerColumnNames,
   defaultColumns,
@@ -24,10 +25,14 @@ const POD: ContainerRow = {
   },
 };
 
+function tableOf(options: Partial<TableOptions>): ContainerColumns {
+  return new ContainerColumns({ watch: false, onKubernetes: false, ...options });
+}
+
 describe('the columns of ig list-containers', () => {
   it('are as wide as their values, with nothing cut, when they are piped', () => {
     const names = chooseColumns('runtime.containername,runtime.containerid,runtime.containerpid', false);
-    expect(new ContainerColumns(names).table([WEB, POD]).split('\n')).toEqual([
+    expect(tableOf({ chosen: names }).table([WEB, POD]).split('\n')).toEqual([
       `RUNTIME.CONTAINERNAME RUNTIME.CONTAINERID${' '.repeat(45)} RUNTIME.CONTAINERPID`,
       `web                   ${ID} 42`,
       'nginx',
@@ -36,7 +41,7 @@ describe('the columns of ig list-containers', () => {
   });
 
   it('fit the terminal, with enough of the id to use it', () => {
-    const table = new ContainerColumns(defaultColumns(false, false), 80).table([WEB]);
+    const table = tableOf({ widthColumns: 80 }).table([WEB]);
     for (const line of table.split('\n')) expect(line.length).toBeLessThanOrEqual(80);
     expect(table).toContain(` ${ID.slice(0, 12)}`);
   });
@@ -47,21 +52,33 @@ describe('the columns of ig list-containers', () => {
     ]);
   });
 
+  it('are fewer on a terminal too narrow for all, unless they were asked for', () => {
+    const node = { watch: true, onKubernetes: true, widthColumns: 80 };
+    expect(tableOf(node).header().split(/ +/)).toHaveLength(5);
+    expect(
+      tableOf({ ...node, chosen: defaultColumns(true, true) })
+        .header()
+        .split(/ +/),
+    ).toHaveLength(10);
+  });
+
   it('show values of every kind', () => {
     const names = ['k8s.podLabels', 'k8s.owner.kind', 'hostNetwork', 'runtime.containerPid'];
-    const lines = new ContainerColumns(names).table([WEB, POD]).split('\n');
+    const lines = tableOf({ chosen: names }).table([WEB, POD]).split('\n');
     expect(lines[1]!.trim().split(/ +/)).toEqual(['false', '42']);
     expect(lines[2]!.split(/ +/)).toEqual(['app=web,tier=front', 'Job']);
   });
 
   it('keep control characters of names from the terminal', () => {
     const evil = { runtime: { containerName: '\x1b[2Jx' } };
-    expect(new ContainerColumns(['runtime.containerName']).table([evil])).not.toContain('\x1b');
+    expect(tableOf({ chosen: ['runtime.containerName'] }).table([evil])).not.toContain('\x1b');
   });
 
   it('are more rows than one batch holds', () => {
     const rows = Array.from({ length: 5000 }, (_, i) => ({ runtime: { containerName: `c${i}` } }));
-    const lines = new ContainerColumns(['runtime.containerName']).table(rows).split('\n');
+    const lines = tableOf({ chosen: ['runtime.containerName'] })
+      .table(rows)
+      .split('\n');
     expect(lines).toHaveLength(5002);
     expect(lines[5000]).toBe('c4999');
   });

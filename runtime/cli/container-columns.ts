@@ -25,7 +25,7 @@ const COLUMNS: Readonly<Record<string, Partial<Omit<ColumnSpec, 'field'>>>> = {
   'k8s.podName': { width: 30, ellipsis: 'middle' },
   'k8s.containerName': { width: 20, ellipsis: 'middle' },
   'runtime.containerName': { width: 30, ellipsis: 'middle' },
-  'runtime.runtimeName': { width: 10, ellipsis: 'start' },
+  'runtime.runtimeName': { width: 10, minWidth: 10, ellipsis: 'start' },
   // A part of it will do: engines take as much for the whole.
   'runtime.containerId': { width: 64, minWidth: 12, ellipsis: 'none' },
   'runtime.containerImageName': { width: 30, ellipsis: 'middle' },
@@ -58,6 +58,8 @@ const EVERYWHERE = [
   'runtime.containerImageName',
   'runtime.containerPid',
 ];
+/** What a terminal too narrow for all does without, the last first; but not without what was asked for. */
+const EXPENDABLE = ['timestamp', 'runtime.runtimeName', 'runtime.containerImageName', 'runtime.containerPid'];
 /** Of the id on a terminal: its title's. */
 const ID_CELLS = 'RUNTIME.CONTAINERID'.length;
 
@@ -98,16 +100,29 @@ function unknownColumn(name: string, watch: boolean): string {
   return `\`ig list-containers\` has no column ${name}${didYouMean(name, known) || `; there are ${known.join(', ')}`}`;
 }
 
-/** A table of these columns, on a terminal of `widthColumns` cells unless that is undefined. */
+export interface TableOptions {
+  /** Full names of the columns that the user asked for; those shown by default if left out. */
+  readonly chosen?: readonly string[] | undefined;
+  readonly watch: boolean;
+  readonly onKubernetes: boolean;
+  /** Cells of the terminal; undefined when the output is none. */
+  readonly widthColumns?: number | undefined;
+}
+
+/** Containers as lines of text. */
 export class ContainerColumns {
   readonly #names: readonly string[];
+  readonly #expendable: readonly string[];
   readonly #widthColumns: number | undefined;
   readonly #writer = new ByteWriter();
   #rows: readonly ContainerRow[] = [];
   readonly #source = sourceOf((row) => this.#rows[row]);
 
-  constructor(names: readonly string[], widthColumns?: number) {
-    this.#names = names;
+  constructor({ chosen, watch, onKubernetes, widthColumns }: TableOptions) {
+    this.#names = chosen ?? defaultColumns(watch, onKubernetes);
+    // On a node, most containers are called as their pods call them.
+    const twice = onKubernetes ? ['runtime.containerName'] : [];
+    this.#expendable = chosen === undefined ? [...EXPENDABLE, ...twice] : [];
     this.#widthColumns = widthColumns;
   }
 
@@ -135,7 +150,12 @@ export class ContainerColumns {
 
   #spec(name: string, width: number): ColumnSpec {
     const isId = COLUMNS[name]!.ellipsis === 'none' && this.#widthColumns !== undefined;
-    return columnOf(this.#source.field(name)!, { ...COLUMNS[name], width: isId ? ID_CELLS : width });
+    const expendable = this.#expendable.includes(name);
+    return columnOf(this.#source.field(name)!, {
+      ...COLUMNS[name],
+      width: isId ? ID_CELLS : width,
+      expendable,
+    });
   }
 
   #write(specs: readonly ColumnSpec[], rows: readonly ContainerRow[], withHeader: boolean): string {

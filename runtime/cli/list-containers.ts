@@ -9,7 +9,7 @@ import { ContainerManager } from '../containers/manager.js';
 import { canSeeNamespaces, containersOutOfReach } from '../containers/out-of-reach.js';
 import { Selector } from '../containers/selector.js';
 import { didYouMean } from '../data/nearest.js';
-import { ContainerColumns, chooseColumns, defaultColumns } from './container-columns.js';
+import { ContainerColumns, chooseColumns } from './container-columns.js';
 import { enginesOf, selectionOf } from './container-flags.js';
 import { type End, waitForEnd } from './end.js';
 import { UsageError, fail, say } from './fail.js';
@@ -57,8 +57,7 @@ async function list(flags: ListContainersFlags, selector: Selector, output: Outp
     if (output.mode === 'columns' && descriptions.length === 0) {
       say(selector.asksForContainers ? 'No container matches.' : 'No container is running.');
     }
-    const names = output.columns ?? defaultColumns(false, manager.onKubernetes);
-    await printAll(await listText(descriptions, output.mode, names));
+    await printAll(await listText(descriptions, output, manager.onKubernetes));
   } finally {
     manager.close();
   }
@@ -101,10 +100,13 @@ function inOrder(a: Container, b: Container): number {
 
 async function listText(
   containers: readonly ContainerDescription[],
-  mode: Mode,
-  columns: readonly string[],
+  { mode, columns: chosen }: OutputChoice,
+  onKubernetes: boolean,
 ): Promise<string> {
-  if (mode === 'columns') return new ContainerColumns(columns, terminalWidth()).table(containers);
+  if (mode === 'columns') {
+    const options = { chosen, watch: false, onKubernetes, widthColumns: terminalWidth() };
+    return new ContainerColumns(options).table(containers);
+  }
   return (await formatter(mode))(containers);
 }
 
@@ -153,7 +155,7 @@ async function endOf(
 }
 
 async function lineFormat(
-  { mode, columns }: OutputChoice,
+  { mode, columns: chosen }: OutputChoice,
   onKubernetes: boolean,
 ): Promise<{ header: string; line: (event: LifeEvent) => string }> {
   if (mode !== 'columns') {
@@ -164,7 +166,8 @@ async function lineFormat(
       line: ({ event, timestamp, container }) => `${separator}${format({ event, timestamp, container })}`,
     };
   }
-  const table = new ContainerColumns(columns ?? defaultColumns(true, onKubernetes), terminalWidth());
+  const options = { chosen, watch: true, onKubernetes, widthColumns: terminalWidth() };
+  const table = new ContainerColumns(options);
   const line = ({ container, ...when }: LifeEvent): string => table.line({ ...when, ...container });
   return { header: table.header(), line };
 }
