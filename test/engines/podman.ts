@@ -147,8 +147,18 @@ class PrivatePodman implements Podman {
     } finally {
       await this.stopServing();
       removeEmptyCgroups();
-      unmountBelow(this.#directory);
+      await until(() => this.#isRemoved(), 'the end of what podman runs in the background');
+    }
+  }
+
+  /** What cleans up after a container outlives it, and mounts the storage again. */
+  #isRemoved(): boolean {
+    unmountBelow(this.#directory);
+    try {
       rmSync(this.#directory, { recursive: true, force: true });
+      return true;
+    } catch {
+      return false;
     }
   }
 

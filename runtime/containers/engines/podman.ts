@@ -51,7 +51,8 @@ export class PodmanEngine implements Engine {
 
   async connect(): Promise<void> {
     try {
-      await this.#get('/version', CONNECT_TIMEOUT_MS);
+      // Any question will do; for its version podman would have to run other programs first.
+      await this.#get('/containers/json?limit=1', CONNECT_TIMEOUT_MS);
     } catch (cause) {
       throw unreachable(this.#socket, cause);
     }
