@@ -36,7 +36,8 @@ const HALF = 0.5;
 /** Of tasks that have a process. */
 const ALIVE: ReadonlySet<string> = new Set(['CREATED', 'RUNNING', 'PAUSING', 'PAUSED']);
 
-/** Their definitions take about 50 ms to load: no more than is asked. */
+/** Enough to learn that there is somebody; the rest takes about 50 ms to load. */
+const VERSION: Protos = { folder: 'containerd', files: ['services/version/v1/version.proto'] };
 const CONTAINERD: Protos = {
   folder: 'containerd',
   files: [
@@ -45,7 +46,6 @@ const CONTAINERD: Protos = {
     'services/images/v1/images.proto',
     'services/namespaces/v1/namespace.proto',
     'services/tasks/v1/tasks.proto',
-    'services/version/v1/version.proto',
     'events/container.proto',
     'events/task.proto',
   ],
@@ -117,14 +117,17 @@ export class ContainerdEngine implements Engine {
 
   async connect(): Promise<void> {
     const timeLeft = stopwatch(CONNECT_TIMEOUT_MS);
+    const client = new GrpcClient(this.address, VERSION);
     try {
       if (this.#namespace !== undefined && !isIdentifier(this.#namespace)) {
         throw new Error(`${JSON.stringify(this.#namespace)} is no name of a namespace`);
       }
       await probe(this.#socket, timeLeft());
-      await this.#version(timeLeft());
+      await client.call('containerd.services.version.v1.Version/Version', {}, { timeoutMs: timeLeft() });
     } catch (cause) {
       throw unreachable(this.#socket, cause);
+    } finally {
+      client.close();
     }
   }
 
@@ -190,18 +193,14 @@ export class ContainerdEngine implements Engine {
     this.#criIsServed = true;
   }
 
-  async #version(timeoutMs: number): Promise<void> {
-    await this.#containerd.call('containerd.services.version.v1.Version/Version', {}, { timeoutMs });
-  }
-
   /**
    * Resolves when what was asked for before is being done. Containerd does not say when it has subscribed somebody,
    * but takes the requests of one connection up in their order, and subscribes at once. The first answer shows that
    * the request to subscribe has been sent; the second, sent after it, that containerd has had time to take it up.
    */
   async #subscribed(): Promise<void> {
-    await this.#version(CONNECT_TIMEOUT_MS);
-    await this.#version(CONNECT_TIMEOUT_MS);
+    const method = 'containerd.services.namespaces.v1.Namespaces/List';
+    for (let i = 0; i < 2; i++) await this.#containerd.call(method, {}, { timeoutMs: CONNECT_TIMEOUT_MS });
   }
 
   #filter(): string {
