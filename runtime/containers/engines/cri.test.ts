@@ -353,14 +353,6 @@ describe('an engine asked by the Kubernetes protocol', () => {
     expect(await engine.inspect(NOBODY)).toBeUndefined();
   });
 
-  it('finds a sandbox that is known a moment after its first process runs', async () => {
-    const { asked, answers } = await serve({});
-    const found = engine.inspect(POD);
-    await until(() => asked.includes('PodSandboxStatus'), 'the first answer');
-    Object.assign(answers, segfaulter());
-    expect((await found)?.pid).toBe(38091);
-  });
-
   it('does without what is not JSON, or too much of it', async () => {
     const printed = statusOf(recording('crio-redis')['inspect']!);
     const huge = `{"pid":1,"filler":"${'x'.repeat(2 << 20)}"}`;

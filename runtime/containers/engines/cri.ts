@@ -25,9 +25,6 @@ const LIST_TIMEOUT_MS = 5000;
 /** Events of a new container wait for this answer: it must come well within the second they may wait. */
 const INSPECT_TIMEOUT_MS = 400;
 const INSPECTS_AT_ONCE = 8;
-/** A sandbox is not known before its first process runs, which is when it is asked for. */
-const UNKNOWN_PAUSE_MS = 50;
-const UNKNOWN_MS = 150;
 const POLL_MS = 1000;
 /** Sandboxes and images remembered; far more than a machine has. */
 const MAX_REMEMBERED = 4096;
@@ -111,14 +108,8 @@ export class CriEngine implements Engine {
 
   async inspect(key: string): Promise<EngineContainer | undefined> {
     if (!isContainerId(key)) return undefined;
-    const startMs = Date.now();
-    const deadlineMs = startMs + INSPECT_TIMEOUT_MS;
-    for (;;) {
-      const found =
-        (await this.#container(key, deadlineMs)) ?? (await this.#sandboxContainer(key, deadlineMs));
-      if (found !== undefined || Date.now() - startMs >= UNKNOWN_MS) return found;
-      await sleep(UNKNOWN_PAUSE_MS);
-    }
+    const deadlineMs = Date.now() + INSPECT_TIMEOUT_MS;
+    return (await this.#container(key, deadlineMs)) ?? (await this.#sandboxContainer(key, deadlineMs));
   }
 
   async watch(onEvent: (event: EngineEvent) => void, signal: AbortSignal): Promise<void> {
