@@ -1,5 +1,6 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer, type Server as NetServer } from 'node:net';
+import { once } from 'node:events';
+import { createServer, type Server as NetServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -39,7 +40,7 @@ interface Stream {
 let directory: string;
 let socketPath: string;
 let server: Server | undefined;
-let mute: NetServer | undefined;
+let other: NetServer | undefined;
 
 beforeEach(() => {
   directory = mkdtempSync(join(tmpdir(), 'ig-containerd-'));
@@ -48,9 +49,14 @@ beforeEach(() => {
 
 afterEach(() => {
   server?.forceShutdown();
-  mute?.close();
+  other?.close();
   rmSync(directory, { recursive: true });
 });
+
+async function listen(onConnection: (socket: Socket) => void): Promise<void> {
+  other = createServer(onConnection);
+  await once(other.listen(socketPath), 'listening');
+}
 
 /** What an answer throws to say that there is no such thing. */
 const missing = Object.assign(new Error('not found'), { code: status.NOT_FOUND });
@@ -130,12 +136,25 @@ describe('ContainerdEngine', () => {
     await expect(engine.connect()).rejects.toThrow(/nobody listens there/);
   });
 
-  it('gives up on a socket that accepts and never answers', async () => {
-    mute = createServer(() => {});
-    await new Promise<void>((resolve) => mute!.listen(socketPath, resolve));
+  it('gives up on a socket that accepts and never answers, and keeps nothing of it', async () => {
+    const sockets: Socket[] = [];
+    await listen((socket) => sockets.push(socket));
     const connecting = new ContainerdEngine({ socketPath }).connect();
     await expect(connecting).rejects.toThrow(EngineUnavailableError);
-    await expect(connecting).rejects.toThrow(/no answer to Version\/Version within/);
+    await expect(connecting).rejects.toThrow(/no answer within/);
+    for (const socket of sockets) if (!socket.closed) await once(socket.resume(), 'close');
+  });
+
+  it.each([
+    ['hangs up', (socket: Socket) => void socket.end(), /it hung up/],
+    [
+      'speaks HTTP/1',
+      (socket: Socket) => void socket.end('HTTP/1.1 400 Bad Request\r\n\r\n'),
+      /Protocol error/,
+    ],
+  ])('gives up on a server that %s', async (_, onConnection, reason) => {
+    await listen(onConnection);
+    await expect(new ContainerdEngine({ socketPath }).connect()).rejects.toThrow(reason);
   });
 
   it('refuses a namespace that cannot be one', async () => {

@@ -9,9 +9,9 @@ import { EngineAnswerError } from '../errors.js';
 import { podOf } from '../kubernetes.js';
 import { parentOf } from '../sighting.js';
 import type { Engine, EngineContainer, EngineEvent } from './engine.js';
-import { GrpcClient, NOT_FOUND, UNIMPLEMENTED, type CallOptions, type Protos } from './grpc.js';
+import { GrpcClient, greet, NOT_FOUND, UNIMPLEMENTED, type CallOptions, type Protos } from './grpc.js';
 import { arrayAt, at, countAt, stringAt, stringsAt } from './json.js';
-import { type EngineSocket, engineSocket, probe, unreachable } from './socket.js';
+import { type EngineSocket, engineSocket, unreachable } from './socket.js';
 
 /** Of a machine's own containerd, of k3s and RKE2, of MicroK8s, of k0s. */
 const DEFAULT_SOCKETS = [
@@ -122,7 +122,7 @@ export class ContainerdEngine implements Engine {
       if (this.#namespace !== undefined && !isIdentifier(this.#namespace)) {
         throw new Error(`${JSON.stringify(this.#namespace)} is no name of a namespace`);
       }
-      await probe(this.#socket, timeLeft());
+      await greet(this.address, timeLeft());
       await client.call('containerd.services.version.v1.Version/Version', {}, { timeoutMs: timeLeft() });
     } catch (cause) {
       throw unreachable(this.#socket, cause);

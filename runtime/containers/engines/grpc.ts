@@ -1,5 +1,6 @@
 // gRPC calls over a unix socket, bounded in time and size: what the engines with a gRPC API are asked through.
 
+import { connect } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import type { CallOptions as GrpcCallOptions, Client, Metadata, ServiceError } from '@grpc/grpc-js';
 import type { AnyDefinition, PackageDefinition } from '@grpc/proto-loader';
@@ -41,6 +42,31 @@ export interface StreamOptions extends Partial<CallOptions> {
   readonly onMessage: (message: unknown) => void;
   /** Ends the stream without an error. */
   readonly signal?: AbortSignal;
+}
+
+/**
+ * Resolves when a server answers there that speaks HTTP/2, as gRPC does; rejects with the system's error, or with
+ * {@link EngineAnswerError}, at the latest in `timeoutMs`. To be asked before a client is: with a server that accepts
+ * and never says anything, grpc-js keeps a socket even when the client is closed.
+ */
+export async function greet(socketPath: string, timeoutMs: number): Promise<void> {
+  const http2 = await import('node:http2');
+  const socket = connect(socketPath);
+  const session = http2.connect('http://localhost', { createConnection: () => socket });
+  const late = new EngineAnswerError(`no answer within ${timeoutMs} ms`);
+  const timer = setTimeout(() => session.destroy(late), timeoutMs);
+  try {
+    await new Promise<void>((resolve, reject) => {
+      session.once('remoteSettings', () => resolve());
+      session.once('error', reject);
+      session.once('close', () => reject(new EngineAnswerError('it hung up')));
+    });
+  } finally {
+    clearTimeout(timer);
+    session.on('error', () => {});
+    session.destroy();
+    socket.destroy();
+  }
 }
 
 interface Opened {
