@@ -173,6 +173,12 @@ describe('PodmanEngine', () => {
     ]);
   });
 
+  it('asks nothing about what cannot be a container of podman', async () => {
+    const { asked } = await podman(() => RUNNING);
+    await expect(new PodmanEngine({ socketPath }).inspect('default/bb1')).resolves.toBeUndefined();
+    expect(asked).toEqual([]);
+  });
+
   it('does not wait for events for ever', async () => {
     await podman(() => NO_SUCH_CONTAINER);
     await expect(new PodmanEngine({ socketPath }).inspect(ID)).resolves.toBeUndefined();

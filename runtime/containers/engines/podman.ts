@@ -72,6 +72,7 @@ export class PodmanEngine implements Engine {
    * has heard them.
    */
   async inspect(id: string): Promise<EngineContainer | undefined> {
+    if (!isContainerId(id)) return undefined;
     const late = AbortSignal.timeout(INSPECT_AND_WAIT_MS);
     const found = await this.#look(id);
     if (found === undefined && !this.#heard.has(id)) {
@@ -124,8 +125,9 @@ export class PodmanEngine implements Engine {
 
   /** What podman knows of a container now. */
   async #look(id: string): Promise<EngineContainer | undefined> {
-    if (!isContainerId(id)) return undefined;
-    const answer = await unlessMissing(this.#get(`/containers/${id}/json`, INSPECT_TIMEOUT_MS));
+    const answer = await unlessMissing(
+      this.#get(`/containers/${encodeURIComponent(id)}/json`, INSPECT_TIMEOUT_MS),
+    );
     if (answer === undefined) return undefined;
     const isRunning = runs(stringAt(answer, 'State', 'Status'));
     const ownId = stringAt(answer, 'Id');
