@@ -121,10 +121,23 @@ describe('the lives of containers', () => {
 
   it('are as many as a container has starts', () => {
     const table = tableOf({});
-    for (let start = 0; start < 2; start++) {
-      table.add(container('again'));
+    for (const pid of [100, 200]) {
+      table.add(container('again', { pid }));
       table.leave(container('again').key);
     }
     expect(told()).toEqual(['CREATED again', 'DELETED again', 'CREATED again', 'DELETED again']);
+  });
+
+  it('are over when a late sighting brings a container back that has ended', () => {
+    const table = tableOf({});
+    for (let time = 0; time < 2; time++) {
+      table.add(container('brief', { pid: 100 }));
+      table.leave(container('brief').key);
+    }
+    expect(told()).toEqual(['CREATED brief', 'DELETED brief']);
+    // Long after, the same number is another process.
+    table.sweep(Date.now() + 60_000);
+    table.add(container('brief', { pid: 100 }));
+    expect(told()).toHaveLength(3);
   });
 });

@@ -18,6 +18,8 @@ const NAME_PATIENCE_MS = 1000;
 interface Life {
   /** The newest there is. */
   container: Container;
+  /** Its first process, as far as was known at first. */
+  readonly pid: number;
   readonly facts: ContainerFacts;
   readonly seenMs: number;
   told: boolean;
@@ -29,6 +31,8 @@ export class Lives {
   readonly #table: ContainerTable;
   readonly #onEvent: (event: LifeEvent) => void;
   readonly #lives = new Map<number, Life>();
+  /** Those that ended a moment ago, by key. */
+  readonly #ended = new Map<string, { readonly index: number; readonly pid: number }>();
   readonly #unsubscribe: () => void;
 
   /** Tells what runs already, and from now on what comes and goes, of the containers that are selected. */
@@ -41,6 +45,7 @@ export class Lives {
     this.#unsubscribe = table.subscribe((change) => {
       if (change.kind === 'add') this.#add(change.index, change.container, change.selected);
       if (change.kind === 'leave') this.#end(change.index);
+      if (change.kind === 'remove') this.#forget(change.index);
     });
   }
 
@@ -52,6 +57,8 @@ export class Lives {
   /** It comes again with everything new that is learned of it. */
   #add(index: number, container: Container, selected: boolean): void {
     const known = this.#lives.get(index);
+    // What was seen of its beginning may be heard after its end: that is no other life.
+    if (known === undefined && this.#ended.get(container.key)?.pid === container.pid) return;
     if (!selected && known?.told !== true) {
       // Its name, now known, is none of those asked for.
       clearTimeout(known?.timer);
@@ -65,7 +72,8 @@ export class Lives {
   }
 
   #begin(index: number, container: Container): Life {
-    const life = { container, facts: factsOf(container), seenMs: Date.now(), told: false };
+    const { pid } = container;
+    const life = { container, pid, facts: factsOf(container), seenMs: Date.now(), told: false };
     this.#lives.set(index, life);
     return life;
   }
@@ -82,8 +90,13 @@ export class Lives {
     const life = this.#lives.get(index);
     if (life === undefined) return;
     this.#lives.delete(index);
+    this.#ended.set(life.container.key, { index, pid: life.pid });
     this.#tell(life);
     this.#emit('DELETED', life, this.#table.byIndex(index)?.container.removedAtMs ?? Date.now());
+  }
+
+  #forget(index: number): void {
+    for (const [key, ended] of this.#ended) if (ended.index === index) this.#ended.delete(key);
   }
 
   #emit(event: LifeEvent['event'], { container, facts }: Life, timeMs: number): void {
