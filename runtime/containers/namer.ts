@@ -153,9 +153,18 @@ export class Namer {
     this.#watch ??= setTimeout(() => {
       this.#watch = undefined;
       const rows = this.#table.rows().filter(({ container }) => this.#isUnwatched(container));
-      for (const row of rows.slice(-MAX_WATCHED)) this.#checkRow(row);
+      for (const { container } of rows.slice(-MAX_WATCHED)) this.#checkEnd(container);
       if (rows.length > 0) this.#watchEnds();
     }, WATCH_MS).unref();
+  }
+
+  /** Has it leave when its first process is gone, unless another one of it goes on: not just one in that number. */
+  #checkEnd({ key, pid, mntns }: Container): void {
+    if (mntnsOf(pid) === mntns) return;
+    const other = processesByMntns().get(mntns);
+    if (other !== undefined && this.#keyOf(lookAt(other, mntns)) === key)
+      this.#table.update(key, { pid: other });
+    else this.#table.leave(key);
   }
 
   #isUnwatched({ key, removedAtMs }: Container): boolean {
@@ -197,12 +206,11 @@ export class Namer {
     return this.#keyOfNamespace(mntns) ?? (parents === undefined ? undefined : this.#keyOfNamespace(parents));
   }
 
-  /** Whose namespace it is by what an engine said of the container's first process. */
+  /** Whose namespace it is by the container's first process. Others' numbers may be somebody else's by now. */
   #keyOfNamespace(mntns: number): string | undefined {
-    const row = this.#table.byMntns(mntns);
-    if (row === undefined) return undefined;
-    this.#checkRow(row);
-    return row.container.removedAtMs === undefined ? row.container.key : undefined;
+    const container = this.#table.byMntns(mntns)?.container;
+    if (container?.mntns !== mntns || container.removedAtMs !== undefined) return undefined;
+    return mntnsOf(container.pid) === mntns ? container.key : undefined;
   }
 
   #isAnswered(mntns: number): boolean {
