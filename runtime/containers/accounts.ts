@@ -21,7 +21,7 @@ const MAX_NAME_BYTES = 64;
 const STUCK_MS = 2000;
 /** How long a container's name waits for those of its users. */
 const PATIENCE_MS = 100;
-/** How many containers' accounts are read again at a time. */
+/** How many containers' accounts are read again at a time; each read costs half a millisecond. */
 const REFRESH_COUNT = 4;
 
 /** Keeps the accounts of containers, and the table's knowledge of them, fresh. */
@@ -29,6 +29,8 @@ export class AccountKeeper {
   readonly #table: ContainerTable;
   readonly #reader = new AccountReader();
   readonly #byKey = new Map<string, Accounts>();
+  /** When each was last read, or tried: the count of reads by then. */
+  readonly #turns = new Map<string, number>();
   #turn = 0;
 
   constructor(table: ContainerTable) {
@@ -45,39 +47,44 @@ export class AccountKeeper {
    * for, at most a tenth of a second, before the container is named; undefined when they are known.
    */
   readFirst(key: string, pid: number, mntns: number): Promise<void> | undefined {
-    return this.#byKey.has(key) ? undefined : withPatience(this.#read(key, pid, mntns));
+    return this.#byKey.has(key) ? undefined : withPatience(this.#read({ key, pid, mntns }));
   }
 
-  /** Reads those of all containers of the table; does not wait longer than a tenth of a second. */
+  /** Reads those of all containers asked for; does not wait longer than a tenth of a second. */
   async readAll(): Promise<void> {
-    await withPatience(Promise.all(this.#running().map((container) => this.#readAgain(container))));
+    await withPatience(Promise.all(this.#selected().map((container) => this.#read(container))));
   }
 
   /**
-   * Reads those of a few containers again, as their files change; first of those that could not be read yet. Forgets
-   * those of containers that the table has forgotten. To be called from time to time.
+   * Reads those of a few containers asked for again, as their files change, and of a few that could not be read yet.
+   * Forgets those of containers that the table has forgotten. To be called from time to time.
    */
   refresh(): void {
-    const running = this.#running();
-    const unread = running.filter(({ accounts }) => accounts === undefined);
-    const candidates = unread.length > 0 ? unread : running;
-    for (let i = 0; i < Math.min(candidates.length, REFRESH_COUNT); i++) {
-      void this.#readAgain(candidates[this.#turn++ % candidates.length]!);
+    const selected = this.#selected();
+    const unread = selected.filter(({ accounts }) => accounts === undefined);
+    for (const container of new Set([...this.#longestAgo(selected), ...this.#longestAgo(unread)])) {
+      void this.#read(container);
     }
     const kept = new Set(this.#table.rows().map(({ container }) => container.key));
-    for (const key of this.#byKey.keys()) if (!kept.has(key)) this.#byKey.delete(key);
+    for (const known of [this.#byKey, this.#turns]) {
+      for (const key of known.keys()) if (!kept.has(key)) known.delete(key);
+    }
   }
 
-  #running(): Container[] {
-    const containers = this.#table.rows().map(({ container }) => container);
-    return containers.filter(({ removedAtMs }) => removedAtMs === undefined);
+  /** The few that were read, or tried, longest ago. */
+  #longestAgo(containers: readonly Container[]): Container[] {
+    const turnOf = ({ key }: Container): number => this.#turns.get(key) ?? 0;
+    return [...containers].sort((a, b) => turnOf(a) - turnOf(b)).slice(0, REFRESH_COUNT);
   }
 
-  #readAgain({ key, pid, mntns }: Container): Promise<void> {
-    return this.#read(key, pid, mntns);
+  /** Nobody sees the events of the others. */
+  #selected(): Container[] {
+    const rows = this.#table.rows().filter(({ selected }) => selected);
+    return rows.map(({ container }) => container).filter(({ removedAtMs }) => removedAtMs === undefined);
   }
 
-  async #read(key: string, pid: number, mntns: number): Promise<void> {
+  async #read({ key, pid, mntns }: Pick<Container, 'key' | 'pid' | 'mntns'>): Promise<void> {
+    this.#turns.set(key, ++this.#turn);
     const accounts = await this.#reader.read(pid, mntns);
     if (accounts === undefined || isDeepStrictEqual(accounts, this.#byKey.get(key))) return;
     this.#byKey.set(key, accounts);
