@@ -7,6 +7,7 @@ import {
   constants,
   openSync,
   readFileSync,
+  readdirSync,
   readlinkSync,
   statSync,
   writeSync,
@@ -319,7 +320,7 @@ describe.skipIf(!canRunDockerd())('list-containers', { timeout: 90_000 }, () => 
       };
       while (fill());
       const ig = Ig.start(words('--watch'), { stdout });
-      await ig.until(() => watchesSignals(ig.pid), 'its start');
+      await ig.until(() => usesBpf(ig.pid), 'its start');
       // By its end there is something to print.
       dockerd.docker('run', '--rm', NO_NETWORK, 'busybox', '/bin/true');
       expect(await ig.stop('SIGTERM')).toMatchObject({ status: 0 });
@@ -342,10 +343,16 @@ describe.skipIf(!canRunDockerd())('list-containers', { timeout: 90_000 }, () => 
   });
 });
 
-/** Whether a process has a handler for SIGTERM. */
-function watchesSignals(pid: number): boolean {
-  const caught = /^SigCgt:\s*([0-9a-f]+)$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))![1]!;
-  return ((BigInt(`0x${caught}`) >> 14n) & 1n) === 1n;
+/** Whether a process has eBPF programs or maps: then it follows containers. */
+function usesBpf(pid: number): boolean {
+  const directory = `/proc/${pid}/fd`;
+  try {
+    return readdirSync(directory).some((fd) =>
+      readlinkSync(`${directory}/${fd}`).startsWith('anon_inode:bpf'),
+    );
+  } catch {
+    return false; // one was closed since
+  }
 }
 
 interface Inspection {
