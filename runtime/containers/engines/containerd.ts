@@ -36,8 +36,6 @@ const HALF = 0.5;
 /** Of tasks that have a process. */
 const ALIVE: ReadonlySet<string> = new Set(['CREATED', 'RUNNING', 'PAUSING', 'PAUSED']);
 
-/** Enough to learn that there is somebody; the rest takes about 50 ms to load. */
-const VERSION: Protos = { folder: 'containerd', files: ['services/version/v1/version.proto'] };
 const CONTAINERD: Protos = {
   folder: 'containerd',
   files: [
@@ -116,18 +114,14 @@ export class ContainerdEngine implements Engine {
   }
 
   async connect(): Promise<void> {
-    const timeLeft = stopwatch(CONNECT_TIMEOUT_MS);
-    const client = new GrpcClient(this.address, VERSION);
     try {
       if (this.#namespace !== undefined && !isIdentifier(this.#namespace)) {
         throw new Error(`${JSON.stringify(this.#namespace)} is no name of a namespace`);
       }
-      await greet(this.address, timeLeft());
-      await client.call('containerd.services.version.v1.Version/Version', {}, { timeoutMs: timeLeft() });
+      // Whether it is containerd shows when it is first asked for something: to ask takes long to prepare.
+      await greet(this.address, CONNECT_TIMEOUT_MS);
     } catch (cause) {
       throw unreachable(this.#socket, cause);
-    } finally {
-      client.close();
     }
   }
 
@@ -156,6 +150,7 @@ export class ContainerdEngine implements Engine {
     const decode = await this.#containerd.decoder();
     const failed = new AbortController();
     const ended = AbortSignal.any([signal, failed.signal]);
+    let isOpen = false;
     const watching = this.#containerd.stream(
       'containerd.services.events.v1.Events/Subscribe',
       { filters: [this.#filter()] },
@@ -172,16 +167,20 @@ export class ContainerdEngine implements Engine {
       },
     );
     this.#subscribed().then(
-      () => ended.aborted || onEvent({ kind: 'open' }),
+      () => {
+        isOpen = true;
+        if (!ended.aborted) onEvent({ kind: 'open' });
+      },
       (error: unknown) => failed.abort(error),
     );
-    try {
-      await watching;
-    } finally {
-      // Nothing that was still to be asked is told after the end.
-      failed.abort(new EngineAnswerError('the stream of events ended'));
-    }
-    if (!signal.aborted) throw failed.signal.reason;
+    const error: unknown = await watching.then(
+      () => new EngineAnswerError('the stream of events ended'),
+      (caught: unknown) => caught,
+    );
+    // Nothing that was still to be asked is told after the end.
+    failed.abort(error);
+    if (signal.aborted) return;
+    throw isOpen ? failed.signal.reason : unreachable(this.#socket, failed.signal.reason);
   }
 
   close(): void {
