@@ -117,12 +117,7 @@ export class ContainerView {
 
   /** Finds field `field` (place in {@link CONTAINER_FIELDS}); false when the container, or the value, is not known. */
   locate(index: number, field: number, span: Span): boolean {
-    // All fields of an event are asked for in turn.
-    if (index !== this.#lastIndex) {
-      this.#lastIndex = index;
-      this.#lastEntry = this.#entries.get(index);
-    }
-    const entry = this.#lastEntry;
+    const entry = this.#entry(index);
     if (entry === undefined) return false;
     const start = field === 0 ? 0 : entry.ends[field - 1]!;
     const end = entry.ends[field]!;
@@ -132,12 +127,21 @@ export class ContainerView {
 
   /** What the container's own files call a user id of the host's, where known. */
   userName(index: number, uid: number): string | undefined {
-    return this.#entries.get(index)?.accounts?.users.get(uid);
+    return this.#entry(index)?.accounts?.users.get(uid);
   }
 
   /** The same of a group id. */
   groupName(index: number, gid: number): string | undefined {
-    return this.#entries.get(index)?.accounts?.groups.get(gid);
+    return this.#entry(index)?.accounts?.groups.get(gid);
+  }
+
+  #entry(index: number): Entry | undefined {
+    // All fields of an event are asked for in turn.
+    if (index !== this.#lastIndex) {
+      this.#lastIndex = index;
+      this.#lastEntry = this.#entries.get(index);
+    }
+    return this.#lastEntry;
   }
 
   #add(change: Extract<TableChange, { kind: 'add' }>): void {
