@@ -51,7 +51,8 @@ describe.skipIf(!canRunContainerd())('pods', { timeout: 120_000 }, () => {
       manager = undefined;
     });
 
-    async function start(options: SelectorOptions = {}): Promise<ContainerManager> {
+    /** The engine has answered then, as pods are asked for: nobody waits long for one that may not be needed. */
+    async function start(options: SelectorOptions): Promise<ContainerManager> {
       manager = new ContainerManager({
         selector: new Selector(options),
         engines: {
@@ -103,7 +104,7 @@ describe.skipIf(!canRunContainerd())('pods', { timeout: 120_000 }, () => {
         labels: { app: 'web', 'pod-template-hash': '5869d7778c' },
       });
       const id = await pod.run('server', IDLE);
-      const { table, warnings, filterMap } = await start();
+      const { table, warnings, filterMap } = await start({ k8sNamespace: NAMESPACE });
       expect(warnings).toEqual([]);
       expect(manager!.onKubernetes).toBe(true);
       const row = table.byKey(id)!;
@@ -139,7 +140,7 @@ describe.skipIf(!canRunContainerd())('pods', { timeout: 120_000 }, () => {
     });
 
     it('names the very first exec of a container, an exec into it, and those of a container that is gone', async () => {
-      await start();
+      await start({ k8sPodName: 'late' });
       const paths = await traceExecs();
       const pod = await node.runPod({ name: 'late', labels: { app: 'late' } });
       const id = await pod.run('main', SCRIPT);
@@ -164,14 +165,15 @@ describe.skipIf(!canRunContainerd())('pods', { timeout: 120_000 }, () => {
       ['excluded pod', { k8sPodName: '!one' }, ['two/a']],
       ['several', { k8sPodName: 'one,two', k8sContainerName: '!b' }, ['one/a', 'two/a']],
     ])('selects by %s, from the first exec on', async (_, options, expected) => {
-      await start(options);
-      const paths = await traceExecs();
       const one = await node.runPod({ name: 'one', labels: { app: 'x', tier: 'front' } });
       const two = await node.runPod({
         name: 'two',
         namespace: NAMESPACE,
         labels: { app: 'x', tier: 'back' },
       });
+      for (const pod of [one, two]) await pod.run('idle', IDLE);
+      await start(options);
+      const paths = await traceExecs();
       const ids = [await one.run('a', SCRIPT), await one.run('b', SCRIPT), await two.run('a', SCRIPT)];
       await until(() => ids.every((id) => rowOf(id)?.pod !== undefined), 'all to be named');
       await until(() => Object.values(paths()).flat().length >= expected.length * 3, 'their execs');
@@ -182,7 +184,7 @@ describe.skipIf(!canRunContainerd())('pods', { timeout: 120_000 }, () => {
       const annotations = { 'kubernetes.io/config.source': 'file' };
       const pod = await node.runPod({ name: 'etcd-node', namespace: 'kube-system', annotations });
       const id = await pod.run('etcd', IDLE);
-      await start();
+      await start({ k8sPodName: 'etcd-node' });
       expect(rowOf(id)?.pod).toMatchObject({ ownerKind: 'Node', ownerName: hostname() });
     });
 
@@ -193,12 +195,13 @@ describe.skipIf(!canRunContainerd())('pods', { timeout: 120_000 }, () => {
     ];
 
     it('are shown as pods in JSON', async () => {
-      const ig = await Ig.tracing(asked('run', 'trace_exec', '-o', 'json'));
       const pod = await node.runPod({
         name: 'web-5869d7778c-2dlxw',
         namespace: NAMESPACE,
         labels: { app: 'web', 'pod-template-hash': '5869d7778c' },
       });
+      await pod.run('idle', IDLE);
+      const ig = await Ig.tracing(asked('run', 'trace_exec', '-o', 'json', '--k8s-namespace', NAMESPACE));
       const id = await pod.run('server', SCRIPT);
       await ig.until(() => ownEvents(ig).length >= 3, 'three execs');
       await ig.stop();
@@ -229,7 +232,7 @@ describe.skipIf(!canRunContainerd())('pods', { timeout: 120_000 }, () => {
     ])('are shown as pods, not as containers, in columns of ig %s', async (command, columns) => {
       const early = await node.runPod({ name: 'early' });
       await early.run('idle', IDLE);
-      const ig = await Ig.tracing(asked(...command.split(' ')));
+      const ig = await Ig.tracing(asked(...command.split(' '), '--k8s-podname', 'late'));
       const pod = await node.runPod({ name: 'late', namespace: NAMESPACE });
       await pod.run('main', SCRIPT);
       const rows = (): string[] => lines(ig.stdout).filter((line) => line.includes(NAMESPACE));
@@ -243,7 +246,7 @@ describe.skipIf(!canRunContainerd())('pods', { timeout: 120_000 }, () => {
     });
 
     it('have a sandbox, whose process is shown to nobody', async () => {
-      const ig = await Ig.tracing(asked('run', 'trace_exec', '-o', 'json'));
+      const ig = await Ig.tracing(asked('run', 'trace_exec', '-o', 'json', '--k8s-podname', 'one,two,three'));
       for (const name of ['one', 'two', 'three']) {
         await (await node.runPod({ name })).run('main', IDLE);
       }
