@@ -200,6 +200,19 @@ describe('PodmanEngine', () => {
     ]);
   });
 
+  it('does not take a container for ended that it cannot ask about', async () => {
+    const { streams, asked } = await podman(() => 'no container');
+    const events = await watch(new PodmanEngine({ socketPath }));
+    servers[0]!.prependListener('request', (request, response: ServerResponse) => {
+      if (request.url!.endsWith(`${ID}/json`)) response.destroy();
+    });
+    streams[0]!.write(eventLine('died'));
+    await until(() => asked.some((url) => url.endsWith(`${ID}/json`)));
+    streams[0]!.write(eventLine('remove'));
+    await until(() => events.length > 1);
+    expect(events.map(({ kind }) => kind)).toEqual(['open', 'deleted']);
+  });
+
   it('goes on where a stream of events ended', async () => {
     const { streams, asked } = await podman(() => RUNNING);
     const events = await watch(new PodmanEngine({ socketPath }));

@@ -175,8 +175,12 @@ export class PodmanEngine implements Engine {
 
   /** The end of a past life is no news of a container that was started again. */
   async #tellEnd(id: string, onEvent: (event: EngineEvent) => void, signal: AbortSignal): Promise<void> {
-    const now = await this.#look(id).catch(() => undefined);
-    if (!signal.aborted && (now === undefined || now.pid === 0)) onEvent({ kind: 'removed', key: id });
+    try {
+      const now = await this.#look(id);
+      if (!signal.aborted && (now === undefined || now.pid === 0)) onEvent({ kind: 'removed', key: id });
+    } catch {
+      // Whether it runs is not known then; an end that nobody tells is found by its processes.
+    }
   }
 
   #remember(id: string): void {
