@@ -460,9 +460,7 @@ describe('an engine asked by the Kubernetes protocol', () => {
     const silent = createServer(() => {}).listen(socket());
     engine = new CriEngine({ name: 'cri-o', socketPath: socket() });
     await expect(engine.connect()).rejects.toThrow(EngineUnavailableError);
-    await expect(engine.connect()).rejects.toThrow(
-      /^Cannot reach cri-o at .*: no answer to .*Version within \d+ ms\.$/,
-    );
+    await expect(engine.connect()).rejects.toThrow(/^Cannot reach cri-o at .*: no answer within 1000 ms\.$/);
     silent.close();
   });
 

@@ -6,9 +6,9 @@ import type { PodIdentity } from '../container.js';
 import { EngineAnswerError } from '../errors.js';
 import { podOf } from '../kubernetes.js';
 import type { Engine, EngineContainer, EngineEvent } from './engine.js';
-import { GrpcClient, NOT_FOUND, UNIMPLEMENTED } from './grpc.js';
+import { greet, GrpcClient, NOT_FOUND, UNIMPLEMENTED } from './grpc.js';
 import { arrayAt, at, countAt, stringAt, stringsAt } from './json.js';
-import { type EngineSocket, engineSocket, probe, unreachable } from './socket.js';
+import { type EngineSocket, engineSocket, unreachable } from './socket.js';
 
 const DEFAULT_SOCKETS = {
   'cri-o': ['/run/crio/crio.sock', '/var/run/crio/crio.sock'],
@@ -87,7 +87,7 @@ export class CriEngine implements Engine {
   async connect(): Promise<void> {
     const deadlineMs = Date.now() + CONNECT_TIMEOUT_MS;
     try {
-      await probe(this.#socket, CONNECT_TIMEOUT_MS);
+      await greet(this.address, CONNECT_TIMEOUT_MS);
       const version = await this.#ask('RuntimeService/Version', {}, deadlineMs);
       this.#streamsEvents = streamsEvents(
         stringAt(version, 'runtimeName'),
