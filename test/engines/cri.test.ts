@@ -35,8 +35,11 @@ describe.skipIf(!canRunContainerd())('pods', { timeout: 120_000 }, () => {
   }, 120_000);
 
   afterAll(async () => {
-    await node?.close();
-    await containerd?.close();
+    try {
+      await node?.close();
+    } finally {
+      await containerd?.close();
+    }
   }, 120_000);
 
   afterEach(() => node.removePods());

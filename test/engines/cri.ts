@@ -67,8 +67,9 @@ export class PodMaker {
 
   /** Removes all pods that are left. */
   async removePods(): Promise<void> {
-    for (const pod of this.#pods) await pod.remove();
+    const pods = [...this.#pods];
     this.#pods.clear();
+    for (const pod of pods) await pod.remove();
   }
 
   async close(): Promise<void> {
