@@ -96,6 +96,7 @@ export async function describeFields(gadget: Gadget): Promise<readonly FieldDesc
     outputClosed: () => undefined,
     failed: () => undefined,
     unknownMntns: () => undefined,
+    catchUp: () => undefined,
   };
   const pipeline = await Pipeline.start({ ...config, containers: () => nobody }, quiet);
   return pipeline.fields;
@@ -185,6 +186,7 @@ export class Session {
         hostMntns: hostMntns(),
         filtering: manager.filterMap !== undefined,
         ...nodeNaming(onKubernetes),
+        ...(manager.sightings === undefined ? {} : { sightings: manager.sightings }),
       });
       // What changes while the worker starts is newer than the table it starts with.
       const changes: TableChange[] = [];
@@ -199,6 +201,7 @@ export class Session {
           outputClosed: () => listener.outputClosed(),
           failed: (error) => listener.failed(error),
           unknownMntns: (mntns, pid) => manager.identify(mntns, pid),
+          catchUp: () => manager.poll(),
         },
         worker,
       );

@@ -20,6 +20,8 @@ export type TableChange =
   | { readonly kind: 'leave'; readonly index: number; readonly untilBootNs: number }
   /** The container is forgotten. Its index never comes again. */
   | { readonly kind: 'remove'; readonly index: number }
+  /** Whose the namespace is from then on is being found out. */
+  | { readonly kind: 'unknown'; readonly mntns: number; readonly sinceBootNs: number }
   /** The namespace is no container's: a part of the host, which `selected` says is asked for or not. */
   | {
       readonly kind: 'notContainer';

@@ -87,6 +87,16 @@ export class ContainerManager {
     this.#sweeper = setInterval(() => this.#sweep(), SWEEP_MS);
   }
 
+  /** For readers of events; undefined without the tracker. */
+  get sightings(): Tracker['sightings'] | undefined {
+    return this.#tracker?.sightings;
+  }
+
+  /** Tells the table at once of what has been sighted. */
+  poll(): void {
+    this.#tracker?.poll();
+  }
+
   /** Whether this is a Kubernetes node, as far as its containers tell. */
   get onKubernetes(): boolean {
     return isKubernetesNode(this.table.rows().map((row) => row.container));

@@ -16,10 +16,6 @@ const ANSWER_MS = 2000;
 const FORGET_MS = 10_000;
 /** What a gadget saw of an exec may be a little older than the sighting; what was in the namespace before, is much. */
 const BEFORE_SIGHTING_NS = 50e6;
-/** How often containers are looked at whose end no engine tells: the number of a namespace is soon another's. */
-const WATCH_MS = 20;
-/** How many of them, the youngest; the others are looked at by {@link Namer.checkAlive}. */
-const MAX_WATCHED = 64;
 /** The root of the cgroup v2 tree, which holds no container. */
 const ROOT_CGROUP_ID = 1;
 
@@ -41,7 +37,6 @@ export class Namer {
   readonly #known = new Map<string, Known>();
   /** The last sighting in a namespace whose container an engine is being asked about. */
   readonly #asking = new Map<number, Sighting>();
-  #watch: NodeJS.Timeout | undefined;
   /** Undefined when nobody asks for accounts. */
   readonly #accounts: AccountKeeper | undefined;
 
@@ -119,6 +114,8 @@ export class Namer {
     const reading = this.#accounts?.readFirst(key, seen.pid, seen.mntns);
     if (isUnnamed || reading !== undefined) {
       this.#asking.set(seen.mntns, seen);
+      // Whoever had the number of the namespace before has left it.
+      if (this.#keyOfNamespace(seen.mntns) !== key) this.#table.vacate(seen.mntns, sinceOf(seen));
       await Promise.all([isUnnamed ? this.#ask(key) : undefined, reading]);
       // Meanwhile another container may have come to a namespace of the same number.
       if (this.#asking.get(seen.mntns) !== seen) return;
@@ -146,29 +143,6 @@ export class Namer {
     for (const [key, { engine, deletedAtMs = Infinity }] of this.#known) {
       if (deletedAtMs < longAgoMs || (engine === undefined && !alive.has(key))) this.#known.delete(key);
     }
-  }
-
-  /** Finds the end of containers that no engine knows soon after it; goes on while there are any. */
-  #watchEnds(): void {
-    this.#watch ??= setTimeout(() => {
-      this.#watch = undefined;
-      const rows = this.#table.rows().filter(({ container }) => this.#isUnwatched(container));
-      for (const { container } of rows.slice(-MAX_WATCHED)) this.#checkEnd(container);
-      if (rows.length > 0) this.#watchEnds();
-    }, WATCH_MS).unref();
-  }
-
-  /** Has it leave when its first process is gone, unless another one of it goes on: not just one in that number. */
-  #checkEnd({ key, pid, mntns }: Container): void {
-    if (mntnsOf(pid) === mntns) return;
-    const other = processesByMntns().get(mntns);
-    if (other !== undefined && this.#keyOf(lookAt(other, mntns)) === key)
-      this.#table.update(key, { pid: other });
-    else this.#table.leave(key);
-  }
-
-  #isUnwatched({ key, removedAtMs }: Container): boolean {
-    return removedAtMs === undefined && this.#known.get(key)?.engine === undefined;
   }
 
   /** Its first exec may have been seen, and not been resolved yet, when a short container is already deleted. */
@@ -226,7 +200,6 @@ export class Namer {
     if (running !== undefined) this.#checkRow(running);
     const container = this.#table.byKey(key)?.container ?? this.#container(key, seen);
     this.#table.add(container, seen.mntns, sinceOf(seen));
-    if (this.#isUnwatched(container)) this.#watchEnds();
   }
 
   /** Has a container leave whose processes are gone. Another process may go on where the known one ended. */

@@ -23,6 +23,8 @@ interface Row {
 
 /** A container's place in the table. */
 export interface TableRow {
+  /** CLOCK_BOOTTIME of its end; undefined while it runs. */
+  readonly untilBootNs: number | undefined;
   /** Never used for another container as long as the table lives. */
   readonly index: number;
   readonly container: Container;
@@ -150,6 +152,15 @@ export class ContainerTable {
     this.#byMntns.delete(mntns);
     this.#host.add(mntns);
     this.#emit(this.#notContainer(mntns, sinceBootNs));
+    if (before !== undefined) this.#evict(before, mntns, sinceBootNs);
+  }
+
+  /** Who is in the namespace is being found out; nobody who was there before is still. */
+  vacate(mntns: number, sinceBootNs: number): void {
+    const before = this.#byMntns.get(mntns);
+    this.#byMntns.delete(mntns);
+    this.#host.delete(mntns);
+    this.#emit({ kind: 'unknown', mntns, sinceBootNs });
     if (before !== undefined) this.#evict(before, mntns, sinceBootNs);
   }
 

@@ -56,6 +56,7 @@ export class Tracker {
   readonly #timer: NodeJS.Timeout;
   readonly #buffer = new Uint8Array(BATCH_RECORDS * AT.end);
   readonly #offsets = new Uint32Array(BATCH_RECORDS + 1);
+  readonly #sequence = new Int32Array(new SharedArrayBuffer(4));
 
   /**
    * Loads and attaches the program: to be done before any gadget's is attached, as programs of one hook run in the
@@ -80,13 +81,26 @@ export class Tracker {
     this.#timer = setInterval(() => this.poll(), POLL_MS);
   }
 
+  /** For readers of events, which must not be ahead of what is seen here: see pipeline/sightings.ts. */
+  get sightings(): { fd: number; sizeBytes: number; sequence: SharedArrayBuffer } {
+    const { fd, maxEntries } = this.#object.map('sightings');
+    return { fd, sizeBytes: maxEntries, sequence: this.#sequence.buffer };
+  }
+
   /** Reports at once what has been seen so far. */
   poll(): void {
-    let count: number;
-    do {
-      count = this.#ring.drain(this.#buffer, this.#offsets, 0, AT.end);
-      for (let i = 0; i < count; i++) this.#onSighting(parse(this.#buffer, this.#offsets[i]!));
-    } while (count === BATCH_RECORDS);
+    if (this.#ring.availableBytes() === 0) return;
+    Atomics.add(this.#sequence, 0, 1);
+    try {
+      let count: number;
+      do {
+        count = this.#ring.drain(this.#buffer, this.#offsets, 0, AT.end);
+        for (let i = 0; i < count; i++) this.#onSighting(parse(this.#buffer, this.#offsets[i]!));
+      } while (count === BATCH_RECORDS);
+    } finally {
+      Atomics.add(this.#sequence, 0, 1);
+      Atomics.notify(this.#sequence, 0);
+    }
   }
 
   close(): void {

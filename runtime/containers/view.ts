@@ -83,6 +83,9 @@ export class ContainerView {
       case 'remove':
         this.#remove(change.index);
         break;
+      case 'unknown':
+        this.#occupy(change.mntns, UNKNOWN, change.sinceBootNs);
+        break;
       case 'notContainer':
         this.#hostSelected = change.selected;
         this.#occupy(change.mntns, NOT_CONTAINER, change.sinceBootNs);
@@ -154,9 +157,12 @@ export class ContainerView {
   #occupy(mntns: number, index: number, sinceBootNs: number): void {
     const before = this.#tenancies.get(mntns | 0);
     if (before?.index === index) return;
-    // Only containers are worth remembering: their late events keep their names.
-    const older = before !== undefined && before.index >= 0 ? before : undefined;
-    if (older !== undefined && older.untilBootNs === Infinity) older.untilBootNs = sinceBootNs;
+    const older = before?.index === UNKNOWN ? before.older : before;
+    if (older !== undefined) {
+      if (older.untilBootNs === Infinity) older.untilBootNs = sinceBootNs;
+      // Containers are forgotten when the table forgets them; of the host's stays, the last is enough.
+      if (older.older?.index === NOT_CONTAINER) older.older = older.older.older;
+    }
     this.#tenancies.set(mntns | 0, { index, untilBootNs: Infinity, older });
   }
 

@@ -17,7 +17,7 @@ import type { Output } from '../output/output.js';
 import { resolveField } from '../output/select-columns.js';
 import { ContainerNames } from './containers.js';
 import type { Control } from './control.js';
-import { HoldQueue, RECHECK_MS } from './hold.js';
+import { HoldQueue } from './hold.js';
 import type { OutputRequest, WorkerConfig } from './messages.js';
 import type { Sink } from './sink.js';
 
@@ -30,6 +30,8 @@ export interface Shared {
   /** Runs the Wasm module over a batch; false when that lost the batch. */
   readonly runGuest: (source: number, batch: Batch) => boolean;
   readonly askContainer: (mntns: number, pid: number) => void;
+  /** Has the view know of every mount namespace whose events may have come. */
+  readonly catchUp: () => void;
 }
 
 export class Chain {
@@ -101,9 +103,10 @@ export class Chain {
     let apart = 0;
     const nowMs = performance.now();
     containers.process(batch, !waited, {
-      hold: (row, mntns, bootNs, pid, unknown) => {
-        if (unknown) this.shared.askContainer(mntns, pid);
-        const held = this.held.add(batch, row, mntns, bootNs, nowMs, unknown ? nowMs : nowMs + RECHECK_MS);
+      catchUp: this.shared.catchUp,
+      hold: (row, mntns, bootNs, pid) => {
+        this.shared.askContainer(mntns, pid);
+        const held = this.held.add(batch, row, mntns, bootNs, nowMs);
         if (held) apart++;
         return held;
       },

@@ -58,9 +58,15 @@ function setUp(filtering: boolean): {
 }
 
 /** What became of the records: the rows held, and how many were lost. */
-function process(names: ContainerNames, batch: Batch, fresh: boolean): { held: number[]; lost: number } {
+function process(
+  names: ContainerNames,
+  batch: Batch,
+  fresh: boolean,
+  catchUp = () => {},
+): { held: number[]; lost: number } {
   const outcome = { held: [] as number[], lost: 0 };
   names.process(batch, fresh, {
+    catchUp,
     hold: (row) => outcome.held.push(row) > 0,
     lose: () => outcome.lost++,
   });
@@ -103,9 +109,43 @@ describe('the containers of events', () => {
     expect(nameOf(batch, 1)).toBeUndefined();
   });
 
-  it('are asked for again where a service was, as its namespace number may be a container’s by now', () => {
-    const { view, names } = setUp(true);
-    view.apply({ kind: 'notContainer', mntns: NS, sinceBootNs: 0, selected: false });
-    expect(process(names, batchOf([NS, 10], [HOST, 10]), true).held).toEqual([0]);
+  it('are looked up once the view knows of the namespaces that have been sighted by then', () => {
+    const { view, names, nameOf } = setUp(false);
+    view.apply({ kind: 'notContainer', mntns: NS, sinceBootNs: 0, selected: true });
+    let caughtUp = 0;
+    const batch = batchOf([HOST, 10], [NS, 150], [NS, 160]);
+    const outcome = process(names, batch, true, () => {
+      caughtUp++;
+      view.apply(add('next', 0, 100));
+    });
+    expect(outcome).toEqual({ held: [], lost: 0 });
+    expect([nameOf(batch, 0), nameOf(batch, 1), nameOf(batch, 2)]).toEqual([undefined, 'next', 'next']);
+    expect(caughtUp).toBe(1);
+  });
+
+  it('need no news for events of the host', () => {
+    const { names } = setUp(false);
+    process(names, batchOf([HOST, 10]), true, () => expect.unreachable());
+  });
+
+  it('are nobody’s while a namespace that changed hands is being found out about', () => {
+    const { view, names, nameOf } = setUp(false);
+    view.apply(add('first', 0, 100));
+    view.apply({ kind: 'unknown', mntns: NS, sinceBootNs: 200 });
+    expect(process(names, batchOf([NS, 150], [NS, 250]), true)).toEqual({ held: [1], lost: 0 });
+    view.apply(add('second', 1, 200));
+    const later = batchOf([NS, 150], [NS, 250]);
+    process(names, later, false);
+    expect([nameOf(later, 0), nameOf(later, 1)]).toEqual(['first', 'second']);
+  });
+
+  it('leave late events of a service to the host when its namespace’s number is a container’s by then', () => {
+    const { view, names, nameOf } = setUp(false);
+    view.apply({ kind: 'notContainer', mntns: NS, sinceBootNs: 0, selected: true });
+    view.apply({ kind: 'unknown', mntns: NS, sinceBootNs: 200 });
+    view.apply(add('next', 0, 200));
+    const batch = batchOf([NS, 150], [NS, 250]);
+    process(names, batch, true);
+    expect([nameOf(batch, 0), nameOf(batch, 1)]).toEqual([undefined, 'next']);
   });
 });

@@ -4,7 +4,7 @@ import { type Batch, Column, MAX_BATCH_RECORDS } from '../data/batch.js';
 import type { DataSource } from '../data/data-source.js';
 import type { Field, Locator } from '../data/field.js';
 import type { ContainerUsers } from '../operators/users.js';
-import { CONTAINER_FIELDS, type ContainerView, NOT_CONTAINER, UNKNOWN } from '../containers/view.js';
+import { CONTAINER_FIELDS, type ContainerView, UNKNOWN } from '../containers/view.js';
 
 /** Before all fields of the gadget, as the peer has them. */
 const FIRST_ORDER = -41;
@@ -55,8 +55,10 @@ export interface Naming {
 
 /** What may become of records whose container is not known for sure. */
 export interface Waiting {
+  /** Has the view know of every mount namespace whose events may have come. */
+  readonly catchUp: () => void;
   /** Takes record `row` away to wait; false when there is no room. */
-  readonly hold: (row: number, mntns: number, bootNs: number, pid: number, unknown: boolean) => boolean;
+  readonly hold: (row: number, mntns: number, bootNs: number, pid: number) => boolean;
   /** Counts a record that nobody could name in time. */
   readonly lose: () => void;
 }
@@ -139,34 +141,30 @@ export class ContainerNames {
 
   /**
    * Looks up every record, and leaves those of containers that nobody asked for. With `fresh` records whose
-   * container is not known, or whose mount namespace may have changed hands, are offered to `hold`; what is then
+   * container is not known are offered to `hold`; what is then
    * still unknown is shown without a name, or, when containers are filtered, given to `lose`.
    */
-  process(batch: Batch, fresh: boolean, { hold, lose }: Waiting): void {
+  process(batch: Batch, fresh: boolean, { catchUp, hold, lose }: Waiting): void {
     batch.columns[this.columnNumber] = this.column;
     const { view } = batch;
+    let ahead = fresh;
     for (let row = 0; row < batch.count; row++) {
       const at = batch.offsets[row]!;
       const mntns = view.getUint32(at + this.mntnsOffset, true);
+      if (ahead && mntns !== this.hostMntns) {
+        catchUp();
+        ahead = false;
+      }
       const bootNs = this.bootNs(batch, at);
       const index = this.view.indexOf(mntns, view.getUint32(at + this.mntnsOffset + 4, true), bootNs);
       this.indexes[row] = index;
-      if (
-        fresh &&
-        this.isDoubtful(index, mntns) &&
-        hold(row, mntns, bootNs, this.pid(batch, at), index === UNKNOWN)
-      ) {
+      if (fresh && index === UNKNOWN && hold(row, mntns, bootNs, this.pid(batch, at))) {
         batch.keep[row] = 0;
       } else if (this.filtering && !this.view.isSelected(index)) {
         batch.keep[row] = 0;
         if (index === UNKNOWN) lose();
       }
     }
-  }
-
-  /** Numbers of mount namespaces are used again: what was a service's may be a container's now. The host's stays. */
-  private isDoubtful(index: number, mntns: number): boolean {
-    return index === UNKNOWN || (index === NOT_CONTAINER && mntns !== this.hostMntns);
   }
 
   private bootNs(batch: Batch, at: number): number {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { Batch, OFFSETS_SIZE_BYTES } from '../data/batch.js';
-import { HOLD_MS, HoldQueue, RECHECK_MS } from './hold.js';
+import { HOLD_MS, HoldQueue } from './hold.js';
 
 /** A batch of records of 8 bytes, each holding its number. */
 function batchOf(count: number): Batch {
@@ -37,13 +37,6 @@ describe('events that wait for the name of their container', () => {
     // Namespace numbers are used again: 7 was another container's until 1500.
     expect(numbers(queue.release((_, bootNs) => bootNs < 1500, 10))).toEqual([0]);
     expect(queue.size).toBe(1);
-  });
-
-  it('wait for a while in any case when their mount namespace may be another one by now', () => {
-    const queue = new HoldQueue();
-    queue.add(batchOf(1), 0, 7, 0, 100, 100 + RECHECK_MS);
-    expect(queue.release(() => true, 100 + RECHECK_MS - 1)).toBeUndefined();
-    expect(numbers(queue.release(() => true, 100 + RECHECK_MS))).toEqual([0]);
   });
 
   it('go on without a name when they have waited long enough', () => {

@@ -4,11 +4,6 @@ import { Batch } from '../data/batch.js';
 
 /** How long an event may wait for the name of its container. */
 export const HOLD_MS = 3000;
-/**
- * How long an event waits whose mount namespace was no container's when last heard of: its number may be another's by
- * now. Longer than the tracker takes to tell (it is read every 20 ms).
- */
-export const RECHECK_MS = 60;
 const HOLD_BYTES = 1 << 20;
 const HOLD_RECORDS = 1024;
 
@@ -16,7 +11,6 @@ interface Held {
   readonly mntns: number;
   /** When it happened. */
   readonly bootNs: number;
-  readonly notBeforeMs: number;
   readonly deadlineMs: number;
   readonly bytes: Uint8Array;
 }
@@ -30,8 +24,8 @@ export class HoldQueue {
     return this.held.length;
   }
 
-  /** Copies record `row` of `batch` away, at least until `notBeforeMs`; false when there is no room. */
-  add(batch: Batch, row: number, mntns: number, bootNs: number, nowMs: number, notBeforeMs = nowMs): boolean {
+  /** Copies record `row` of `batch` away; false when there is no room. */
+  add(batch: Batch, row: number, mntns: number, bootNs: number, nowMs: number): boolean {
     const start = batch.offsets[row]!;
     const end = batch.offsets[row + 1]!;
     if (this.held.length >= HOLD_RECORDS || this.sizeBytes + end - start > HOLD_BYTES) return false;
@@ -39,7 +33,6 @@ export class HoldQueue {
     this.held.push({
       mntns,
       bootNs,
-      notBeforeMs,
       deadlineMs: nowMs + HOLD_MS,
       bytes: batch.bytes.slice(start, end),
     });
@@ -49,9 +42,7 @@ export class HoldQueue {
 
   /** Takes out every record that waits no longer, as a batch; undefined when all wait on. */
   release(isKnown: (mntns: number, bootNs: number) => boolean, nowMs: number): Batch | undefined {
-    const ready = this.held.filter(
-      (held) => held.deadlineMs <= nowMs || (held.notBeforeMs <= nowMs && isKnown(held.mntns, held.bootNs)),
-    );
+    const ready = this.held.filter((held) => held.deadlineMs <= nowMs || isKnown(held.mntns, held.bootNs));
     if (ready.length === 0) return undefined;
     const taken = new Set(ready);
     this.held = this.held.filter((held) => !taken.has(held));

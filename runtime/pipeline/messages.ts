@@ -3,6 +3,7 @@
 import type { DataSourceSpec } from '../data/spec.js';
 import type { TableChange } from '../containers/change.js';
 import type { Naming } from './containers.js';
+import type { Sightings } from './sightings.js';
 import type { PreparedGuest } from '../../wasm/host/component.js';
 
 /** A column of a fixed view: the field's name and how the view shows it. */
@@ -46,6 +47,8 @@ export interface WorkerConfig {
   readonly containers?: Naming & {
     /** What the table holds now; changes follow as messages. */
     readonly changes: readonly TableChange[];
+    /** Left out where nothing sights namespaces. */
+    readonly sightings?: Sightings;
   };
   readonly output: OutputRequest;
   readonly filters: readonly string[];
@@ -75,6 +78,8 @@ export type FromWorker =
   | { readonly type: 'failed'; readonly name: string; readonly message: string }
   | { readonly type: 'guestFailed'; readonly message: string; readonly disabled: boolean }
   /** An event came from a mount namespace that the table has not told about. */
+  /** Mount namespaces have been sighted that the worker has to know of before it goes on. */
+  | { readonly type: 'catchUp' }
   | { readonly type: 'unknownMntns'; readonly mntns: number; readonly pid: number }
   /** Nobody reads the output any more. */
   | { readonly type: 'outputClosed' }

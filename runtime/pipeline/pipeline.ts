@@ -23,6 +23,8 @@ export interface PipelineListener {
   /** The pipeline cannot go on. */
   failed(error: PipelineError): void;
   unknownMntns(mntns: number, pid: number): void;
+  /** The worker waits for the news of mount namespaces that have been sighted. */
+  catchUp(): void;
 }
 
 const WATCH_EVERY_MS = 100;
@@ -172,6 +174,9 @@ export class Pipeline {
             ? `${message.message}; events go on without the module`
             : `${message.message}; its batch is lost`,
         );
+        break;
+      case 'catchUp':
+        this.listener.catchUp();
         break;
       case 'unknownMntns':
         this.listener.unknownMntns(message.mntns, message.pid);

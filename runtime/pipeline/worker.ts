@@ -14,6 +14,7 @@ import { Chain } from './chain.js';
 import { Control } from './control.js';
 import type { FieldDescription, FromWorker, ToWorker, WorkerConfig } from './messages.js';
 import { MAX_GUEST_FAILURES } from './limits.js';
+import { SightingGate } from './sightings.js';
 import { Sink } from './sink.js';
 import { type Nap, napAfter } from './wakeup.js';
 
@@ -29,6 +30,7 @@ const sink = new Sink(config.output.fd, control);
 const writer = new ByteWriter(BATCH_SIZE_BYTES);
 const asked = new Set<number>();
 let begun = false;
+let gate: SightingGate | undefined;
 
 function send(message: FromWorker): void {
   port.postMessage(message);
@@ -102,6 +104,7 @@ function build(): { chains: Chain[]; guest: GuestRunner | undefined } {
       asked.add(mntns);
       send({ type: 'unknownMntns', mntns, pid });
     },
+    catchUp: () => gate?.pass(),
   };
   const chains = sources.map((source, index) => new Chain(source, index, config, shared));
   module?.select(chains.map((chain) => chain.usedFields()));
@@ -131,9 +134,7 @@ function hear(message: ToWorker, chains: readonly Chain[]): void {
       break;
     case 'container':
       view.apply(message.change);
-      if (message.change.kind === 'add' || message.change.kind === 'notContainer') {
-        asked.delete(message.change.mntns);
-      }
+      if ('mntns' in message.change) asked.delete(message.change.mntns);
       break;
     case 'resize':
       for (const chain of chains) chain.output.resize?.(message.widthColumns);
@@ -197,6 +198,14 @@ function loop(chains: readonly Chain[]): void {
     batch: new Batch(BATCH_SIZE_BYTES, MAX_BATCH_RECORDS),
     skipped: 0,
   }));
+  const sightings = config.containers?.sightings;
+  if (sightings !== undefined) {
+    gate = new SightingGate(
+      sightings,
+      () => send({ type: 'catchUp' }),
+      () => hearAll(chains),
+    );
+  }
   while (!control.stopping && !sink.closed) {
     hearAll(chains);
     wait(readers, round(readers, performance.now()));
@@ -204,6 +213,7 @@ function loop(chains: readonly Chain[]): void {
   hearAll(chains);
   drainAll(readers);
   for (const { ring } of readers) ring.close();
+  gate?.close();
 }
 
 /** Blocks until the main thread says that the programs are attached. */

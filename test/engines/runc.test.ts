@@ -3,7 +3,6 @@
 import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { type ExecEvent, Ig } from '../ig.js';
 import { BUSYBOX, canRunContainerd, startContainerd } from './containerd.js';
@@ -11,12 +10,6 @@ import { PodMaker } from './cri.js';
 import { canRunDockerd, startDockerd } from './dockerd.js';
 import { canRunPodman, startPodman } from './podman.js';
 import { canRunRunc, Runc } from './runc.js';
-
-/**
- * Between the end of a container and the next one, which may soon have its number of a mount namespace, while nobody
- * says that it ended.
- */
-const APART_MS = 300;
 
 const NOWHERE = ['docker', 'containerd', 'crio', 'podman'].flatMap((engine) => [
   `--${engine}-socketpath`,
@@ -67,7 +60,6 @@ describe.skipIf(!canRunRunc())('containers of plain runc', { timeout: 90_000 }, 
     const ids: string[] = [];
     for (const some of [runc, elsewhere]) {
       ids.push(some.start('/bin/echo second; sleep 1000'), some.run('/bin/echo second; true'));
-      await sleep(APART_MS);
     }
     const own = (id: string): ExecEvent[] => ig.events().filter((event) => nameOf(event) === id);
     await ig.until(() => ids.every((id) => own(id).length >= 2), 'the execs of all');
@@ -99,7 +91,6 @@ describe.skipIf(!canRunRunc())('containers of plain runc', { timeout: 90_000 }, 
     for (const some of [runc, elsewhere, runc, elsewhere]) {
       const id = some.newId();
       ids.push(some.run(`exec /bin/echo ${id}`, { id }));
-      await sleep(APART_MS);
     }
     for (const id of ids) expect(nameOf(await execOf(ig, `/bin/echo ${id}`))).toBe(id);
     await ig.stop();
@@ -109,7 +100,6 @@ describe.skipIf(!canRunRunc())('containers of plain runc', { timeout: 90_000 }, 
     const ig = await tracing();
     const id = runc.start('sleep 1000');
     runc.remove(id);
-    await sleep(APART_MS);
     runc.start(`/bin/echo again ${id}; sleep 1000`, { id });
     const { runtime } = await execOf(ig, `/bin/echo again ${id}`);
     await ig.stop();
@@ -144,7 +134,6 @@ describe.skipIf(!canRunRunc())('containers of plain runc', { timeout: 90_000 }, 
     const ig = await tracing('-c', id, '--docker-socketpath', dockerd.socketPath);
     for (const one of [other, id]) {
       runc.run('/bin/echo inside; true', { id: one });
-      await sleep(APART_MS);
     }
     await execOf(ig, '/bin/echo inside');
     await ig.stop();
