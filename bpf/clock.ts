@@ -5,3 +5,8 @@ import { native } from './native.js';
 export function bootToEpochNs(): bigint {
   return native().bootToEpochNs();
 }
+
+/** CLOCK_BOOTTIME in nanoseconds, which events carry. */
+export function bootNowNs(): number {
+  return native().bootNowNs();
+}

@@ -96,6 +96,7 @@ export interface Native {
   readFileBelow(root: string, path: string, maxBytes: number): Promise<Uint8Array>;
   numPossibleCpus(): number;
   bootToEpochNs(): bigint;
+  bootNowNs(): number;
   libbpfVersion(): string;
   mountDetached(type: string): number;
 }

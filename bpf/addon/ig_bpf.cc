@@ -48,6 +48,13 @@ Napi::Value boot_to_epoch_ns(const Napi::CallbackInfo &info) {
     return Napi::BigInt::New(info.Env(), seconds * 1'000'000'000 + (wall.tv_nsec - boot.tv_nsec));
 }
 
+// bootNowNs(): CLOCK_BOOTTIME, a number of nanoseconds: exact to a microsecond for 285 years.
+Napi::Value boot_now_ns(const Napi::CallbackInfo &info) {
+    timespec boot;
+    clock_gettime(CLOCK_BOOTTIME, &boot);
+    return Napi::Number::New(info.Env(), boot.tv_sec * 1e9 + boot.tv_nsec);
+}
+
 Napi::Object init(Napi::Env env, Napi::Object exports) {
     static std::once_flag once;
     std::call_once(once, [] { libbpf_set_print(LogCapture::print); });
@@ -62,6 +69,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
     exports.Set("numPossibleCpus", Napi::Function::New<num_possible_cpus>(env));
     exports.Set("libbpfVersion", Napi::Function::New<libbpf_version>(env));
     exports.Set("bootToEpochNs", Napi::Function::New<boot_to_epoch_ns>(env));
+    exports.Set("bootNowNs", Napi::Function::New<boot_now_ns>(env));
     exports.Set("mountDetached", Napi::Function::New<mount_detached>(env));
     return exports;
 }

@@ -44,7 +44,8 @@ function readOutput(text: string, watch: boolean): OutputChoice {
 }
 
 async function list(flags: ListContainersFlags, selector: Selector, output: OutputChoice): Promise<void> {
-  const manager = new ContainerManager({ selector, engines: enginesOf(flags), track: false });
+  const options = { selector, engines: enginesOf(flags), track: false, patient: true };
+  const manager = new ContainerManager(options);
   try {
     await manager.start();
     const seen = manager.table

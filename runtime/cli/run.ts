@@ -9,6 +9,7 @@ import { warmWorker } from '../pipeline/pipeline.js';
 import type { OpenedGadget, SessionOptions } from '../session.js';
 import { accountLine } from './account.js';
 import { enginesOf, selectionOf } from './container-flags.js';
+import { waitForEnd } from './end.js';
 import { UsageError, fail, say } from './fail.js';
 import { type RunFlags, readFlags, readImage, runOptions } from './run-flags.js';
 
@@ -184,20 +185,4 @@ function nameOf({ from, reference }: OpenedGadget['resolved']): string {
   if (from === 'builtin') return `${reference.name}@`;
   const tag = reference.tag === undefined ? '' : `:${reference.tag}`;
   return `${reference.registry}/${reference.repository}${tag}@`;
-}
-
-type End = 'stopped' | 'closed' | Error;
-
-/** Ends at a signal, or when told. A second signal ends the process at once. */
-function waitForEnd(): { reason: Promise<End>; now: (reason: End) => void } {
-  let resolve: (reason: End) => void = () => undefined;
-  const reason = new Promise<End>((settle) => (resolve = settle));
-  let signals = 0;
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
-    process.on(signal, () => {
-      if (++signals > 1) process.exit(130);
-      resolve('stopped');
-    });
-  }
-  return { reason, now: resolve };
 }

@@ -22,6 +22,8 @@ export interface ManagerOptions {
   readonly atSyscalls?: boolean;
   /** False for a table without eBPF: containers are found when their engine says so. True when left out. */
   readonly track?: boolean;
+  /** Whether to wait for every engine that may still answer, within its own limits; false when left out. */
+  readonly patient?: boolean;
   /** Whether containers have `accounts`; false when left out. */
   readonly readAccounts?: boolean;
 }
@@ -32,8 +34,9 @@ const FILTER_ENTRIES = 65_536;
 const SWEEP_MS = 1000;
 /** An engine on this machine answers within milliseconds. Who takes longer is not waited for, but heard when it does. */
 const PATIENCE_MS = 300;
-const REMEDY =
-  'start the container engine, run as root, or name its socket (for docker with --docker-socketpath)';
+/** To load what an engine is asked by takes a while, in which nothing else is done. */
+const IDLE_MS = 1000;
+const REMEDY = 'start the engine, run as root, or name its socket (with --docker-socketpath or one like it)';
 
 export class ContainerManager {
   readonly table: ContainerTable;
@@ -47,6 +50,10 @@ export class ContainerManager {
   readonly #engineOptions: EngineOptions;
   readonly #trackerOptions: TrackerOptions | undefined;
   readonly #stop = new AbortController();
+  readonly #patient: boolean;
+  /** Engines that are there and need not be asked at once. */
+  readonly #idle: Engine[] = [];
+  #later: NodeJS.Timeout | undefined;
   #tracker: Tracker | undefined;
   #sweeper: NodeJS.Timeout | undefined;
 
@@ -54,6 +61,7 @@ export class ContainerManager {
   constructor(options: ManagerOptions) {
     this.#selector = options.selector;
     this.#engineOptions = options.engines ?? {};
+    this.#patient = options.patient ?? false;
     this.table = new ContainerTable(options.selector);
     if (options.track !== false) {
       if (!options.selector.selectsAll) this.filterMap = createFilterMap();
@@ -73,8 +81,7 @@ export class ContainerManager {
 
   /**
    * Finds what runs and goes on watching. To be awaited before a gadget's program is attached.
-   * Rejects with {@link EngineUnavailableError} when containers are asked for by name and no engine can be reached,
-   * and with an `AbortError` when closed meanwhile. Either way the manager is to be closed.
+   * Rejects with an `AbortError` when closed meanwhile.
    */
   async start(): Promise<void> {
     const [, failures] = await Promise.all([this.#track(), this.#followAll()]);
@@ -85,6 +92,7 @@ export class ContainerManager {
     this.#stop.signal.throwIfAborted();
     this.#tracker?.poll();
     this.#sweeper = setInterval(() => this.#sweep(), SWEEP_MS);
+    this.#later = setTimeout(() => this.#followIdle(), IDLE_MS);
   }
 
   /** For readers of events; undefined without the tracker. */
@@ -115,6 +123,7 @@ export class ContainerManager {
   close(): void {
     this.#stop.abort();
     clearInterval(this.#sweeper);
+    clearTimeout(this.#later);
     this.#tracker?.close();
     this.#tracker = undefined;
     this.filterMap?.close();
@@ -142,16 +151,25 @@ export class ContainerManager {
    */
   async #followAll(): Promise<Failure[]> {
     const { enginesFor } = await import('./engines/index.js');
-    const followed = enginesFor(this.#engineOptions).map((engine) => this.#follow(engine));
+    const engines = enginesFor(this.#engineOptions);
+    const isIdle = await Promise.all(engines.map((engine) => engine.isIdle?.() ?? Promise.resolve(false)));
+    this.#idle.push(...engines.filter((_, i) => isIdle[i]));
+    const followed = engines.filter((_, i) => !isIdle[i]).map((engine) => this.#follow(engine));
     const listed = Promise.all(followed.map(({ outcome }) => outcome));
     await Promise.race([listed, sleep(PATIENCE_MS, undefined, { ref: false, signal: this.#stop.signal })]);
-    const mustWait = this.#selector.asksForContainers && !followed.some(({ connected }) => connected);
+    const nobody = this.#idle.length === 0 && !followed.some(({ connected }) => connected);
+    const mustWait = this.#patient || (this.#selector.asksForContainers && nobody);
     const failures = followed.map(async ({ engine, answered, outcome }) => {
       const yet = `${engine.name} at ${engine.address} does not answer yet, and is heard when it does.`;
       const error = answered || mustWait ? await outcome : new EngineUnavailableError(yet);
       return { engine, error };
     });
     return (await Promise.all(failures)).filter(({ error }) => error !== undefined);
+  }
+
+  /** Engines that ran nothing in the beginning: what they start from now on is sighted, and they are asked for it. */
+  #followIdle(): void {
+    for (const engine of this.#idle) this.#follow(engine);
   }
 
   #follow(engine: Engine): Followed {
@@ -186,18 +204,14 @@ export class ContainerManager {
     // An engine that is not there is not missed, unless there is no other.
     const unusable = failures.filter(({ error }) => !isMissing(error)).map(({ error }) => reasonOf(error));
     const absent = failures.filter(({ error }) => isMissing(error)).map(({ engine }) => engine.name);
-    if (this.#namer.connected.size > 0 || this.#selector.selectsAll) {
+    if (this.#namer.connected.size + this.#idle.length > 0 || this.#selector.selectsAll) {
       this.warnings.push(...unusable.map((reason) => `${reason}.`));
       return;
     }
     const reasons = [...unusable, ...(absent.length > 0 ? [`there is no socket of ${listed(absent)}`] : [])];
-    const why = `as no container engine answers: ${reasons.join('; ')}`;
-    if (this.#selector.asksForContainers) {
-      throw new EngineUnavailableError(`Containers cannot be found by name, ${why}; ${REMEDY}.`, {
-        cause: failures[0]?.error,
-      });
-    }
-    this.warnings.push(`Containers have no names, ${why}; ${REMEDY}.`);
+    this.warnings.push(
+      `Containers are known only by what the machine itself tells of them, as no container engine answers: ${reasons.join('; ')}; ${REMEDY}.`,
+    );
   }
 
   #sweep(): void {

@@ -14,8 +14,8 @@ import type { ContainerTable, TableRow } from './table.js';
 const ANSWER_MS = 2000;
 /** How long the name of a deleted container is kept. */
 const FORGET_MS = 10_000;
-/** What a gadget saw of an exec may be a little older than the sighting; what was in the namespace before, is much. */
-const BEFORE_SIGHTING_NS = 50e6;
+/** What a gadget saw of an exec may be a little older than the sighting; what was in the namespace before, is more. */
+const BEFORE_SIGHTING_NS = 5e6;
 /** The root of the cgroup v2 tree, which holds no container. */
 const ROOT_CGROUP_ID = 1;
 
@@ -29,14 +29,20 @@ interface Known {
   readonly deletedAtMs?: number;
 }
 
+/** A container that engines are being asked about. */
+interface Asked {
+  readonly key: string;
+  readonly seen: Sighting;
+}
+
 export class Namer {
   readonly #table: ContainerTable;
   readonly #hostMntns: number;
   /** Engines that can be asked now. */
   readonly #connected = new Set<Engine>();
   readonly #known = new Map<string, Known>();
-  /** The last sighting in a namespace whose container an engine is being asked about. */
-  readonly #asking = new Map<number, Sighting>();
+  /** By mount namespace: who was sighted there last, and is being found out about. */
+  readonly #asking = new Map<number, Asked>();
   /** Undefined when nobody asks for accounts. */
   readonly #accounts: AccountKeeper | undefined;
 
@@ -105,23 +111,31 @@ export class Namer {
    */
   async resolve(seen: Sighting): Promise<void> {
     const key = this.#keyOf(seen);
+    this.#settle(seen.mntns, key);
     if (key === undefined) {
-      this.#asking.delete(seen.mntns);
       this.#table.notContainer(seen.mntns, sinceOf(seen));
       return;
     }
     const isUnnamed = this.#known.get(key)?.engine === undefined && this.#connected.size > 0;
     const reading = this.#accounts?.readFirst(key, seen.pid, seen.mntns);
     if (isUnnamed || reading !== undefined) {
-      this.#asking.set(seen.mntns, seen);
+      const asked = { key, seen };
+      this.#asking.set(seen.mntns, asked);
       // Whoever had the number of the namespace before has left it.
       if (this.#keyOfNamespace(seen.mntns) !== key) this.#table.vacate(seen.mntns, sinceOf(seen));
       await Promise.all([isUnnamed ? this.#ask(key) : undefined, reading]);
       // Meanwhile another container may have come to a namespace of the same number.
-      if (this.#asking.get(seen.mntns) !== seen) return;
+      if (this.#asking.get(seen.mntns) !== asked) return;
+      this.#asking.delete(seen.mntns);
     }
-    this.#asking.delete(seen.mntns);
     this.#place(key, seen);
+  }
+
+  /** A container whose namespace is another's by now, before an answer came, is what the machine itself tells of it. */
+  #settle(mntns: number, next: string | undefined): void {
+    const asked = this.#asking.get(mntns);
+    this.#asking.delete(mntns);
+    if (asked !== undefined && asked.key !== next) this.#place(asked.key, asked.seen);
   }
 
   /** Answers for a namespace that no exec has shown: one that a running process made. */
@@ -198,6 +212,9 @@ export class Namer {
     const running = this.#table.byKey(key);
     // It may have been started again under the same id before the engine told of its end.
     if (running !== undefined) this.#checkRow(running);
+    const last = this.#table.byMntns(seen.mntns);
+    // An engine has told of this life, from its beginning to its end, while it was being asked.
+    if (last?.container.key === key && (last.untilBootNs ?? 0) > seen.bootNs) return;
     const container = this.#table.byKey(key)?.container ?? this.#container(key, seen);
     this.#table.add(container, seen.mntns, sinceOf(seen));
   }

@@ -2,7 +2,7 @@
 
 import { readFileSync } from 'node:fs';
 import { hostPidns, namespaceOf } from './proc.js';
-import { bootNowNs } from './table.js';
+import { bootNowNs } from '../../bpf/clock.js';
 
 export interface Sighting {
   readonly mntns: number;

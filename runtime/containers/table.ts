@@ -1,17 +1,12 @@
 // The one table of containers: by index, key, mount namespace and cgroup, with news for whoever holds a copy.
 
-import { uptime } from 'node:os';
+import { bootNowNs } from '../../bpf/clock.js';
 import type { TableChange, TableListener } from './change.js';
 import type { Container } from './container.js';
 import type { Selector } from './selector.js';
 
 /** How long a container that ended is remembered, for its late events. */
 const GRACE_MS = 10_000;
-
-/** Nanoseconds of CLOCK_BOOTTIME, which events carry; to 10 ms, rounded up. */
-export function bootNowNs(): number {
-  return (uptime() + 0.01) * 1e9;
-}
 
 interface Row {
   readonly index: number;

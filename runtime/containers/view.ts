@@ -159,7 +159,10 @@ export class ContainerView {
     if (before?.index === index) return;
     const older = before?.index === UNKNOWN ? before.older : before;
     if (older !== undefined) {
-      if (older.untilBootNs === Infinity) older.untilBootNs = sinceBootNs;
+      // A snapshot does not tell since when, but until when whoever was there before.
+      if (sinceBootNs > 0 || older.untilBootNs === Infinity) {
+        older.untilBootNs = Math.min(older.untilBootNs, sinceBootNs);
+      }
       // Containers are forgotten when the table forgets them; of the host's stays, the last is enough.
       if (older.older?.index === NOT_CONTAINER) older.older = older.older.older;
     }

@@ -114,7 +114,8 @@ export class DataSource {
     const folded = name.toLowerCase();
     const values = this.valueFields();
     const byAlias = values.filter((field) => field.annotations['columns.alias']?.toLowerCase() === folded);
-    const meant = byAlias.length > 0 ? byAlias : values.filter((field) => field.name.toLowerCase() === folded);
+    const meant =
+      byAlias.length > 0 ? byAlias : values.filter((field) => field.name.toLowerCase() === folded);
     const shown = meant.filter((field) => !field.hidden);
     return shown.length === 1 ? shown : meant;
   }

@@ -237,13 +237,13 @@ describe.skipIf(!canRunDockerd())('containers of docker', { timeout: 60_000 }, (
     expect(inner.container.mntns).toBe(mntns);
   });
 
-  it('shows a container that no engine names by its id', async () => {
-    const id = dockerd.docker('run', '-d', '--network=none', ...IDLE);
+  it('names containers by what docker has written down when it does not answer', async () => {
+    const id = dockerd.docker('run', '-d', '--network=none', '--name', 'written', ...IDLE);
     const { table, warnings } = await start({}, '/nowhere/docker.sock');
-    expect(warnings).toEqual([expect.stringMatching(/^Containers have no names/)]);
-    expect(table.byKey(id)?.container).toMatchObject({ name: id.slice(0, 12), runtime: '' });
-    const later = dockerd.docker('run', '-d', '--network=none', ...IDLE);
-    expect((await change('add', (one) => one.container.id === later)).container.runtime).toBe('');
+    expect(warnings).toEqual([expect.stringMatching(/^Containers are known only by what the machine/)]);
+    expect(table.byKey(id)?.container).toMatchObject({ name: 'written', runtime: 'docker' });
+    dockerd.docker('run', '-d', '--network=none', '--name', 'written-later', ...IDLE);
+    expect((await added('written-later')).container.runtime).toBe('docker');
   });
 
   it('picks docker up again when it comes back', async () => {

@@ -1,6 +1,6 @@
 // The containerd engine, through its own gRPC API (proto/containerd), and its pods through that of Kubernetes (CRI).
 
-import { existsSync, readFileSync, readlinkSync } from 'node:fs';
+import { existsSync, readFileSync, readdirSync, readlinkSync } from 'node:fs';
 import { uptime } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { containerKey, isContainerId } from '../cgroup.js';
@@ -13,17 +13,11 @@ import { GrpcClient, greet, NOT_FOUND, UNIMPLEMENTED, type CallOptions, type Pro
 import { arrayAt, at, countAt, stringAt, stringsAt } from './json.js';
 import { type EngineSocket, engineSocket, unreachable } from './socket.js';
 
-/** Of a machine's own containerd, of k3s and RKE2, of MicroK8s, of k0s. */
-const DEFAULT_SOCKETS = [
-  '/run/containerd/containerd.sock',
-  '/run/k3s/containerd/containerd.sock',
-  '/var/snap/microk8s/common/run/containerd.sock',
-  '/run/k0s/containerd.sock',
-] as const;
 /** Docker's containers, which the docker engine names. */
 const DOCKER_NAMESPACE = 'moby';
 
 const CONNECT_TIMEOUT_MS = 1000;
+const IDLE_TIMEOUT_MS = 200;
 const LIST_TIMEOUT_MS = 10_000;
 /** Events of a new container wait for this answer: it must come well within the second they may wait. */
 const INSPECT_TIMEOUT_MS = 400;
@@ -103,7 +97,7 @@ export class ContainerdEngine implements Engine {
   #criIsServed = true;
 
   constructor(options: ContainerdOptions = {}) {
-    this.#socket = engineSocket('containerd', options.socketPath, DEFAULT_SOCKETS);
+    this.#socket = engineSocket('containerd', options.socketPath);
     this.#namespace = options.namespace;
     this.#containerd = new GrpcClient(this.address, CONTAINERD);
     this.#cri = new GrpcClient(this.address, CRI);
@@ -122,6 +116,19 @@ export class ContainerdEngine implements Engine {
       await greet(this.address, CONNECT_TIMEOUT_MS);
     } catch (cause) {
       throw unreachable(this.#socket, cause);
+    }
+  }
+
+  /** A running container has a folder in containerd's own, which is where its socket is unless told otherwise. */
+  async isIdle(): Promise<boolean> {
+    const tasks = join(dirname(this.address), 'io.containerd.runtime.v2.task');
+    try {
+      const namespaces = readdirSync(tasks).filter((name) => this.#asksFor(name));
+      if (namespaces.some((name) => readdirSync(join(tasks, name)).length > 0)) return false;
+      await greet(this.address, IDLE_TIMEOUT_MS);
+      return true;
+    } catch {
+      return false;
     }
   }
 
@@ -378,9 +385,11 @@ export class ContainerdEngine implements Engine {
     if (isContainerId(key)) return this.#namespaces.map((namespace) => ({ namespace, id: key }));
     // As containerd names cgroups unless told otherwise.
     const [namespace = '', id = ''] = key.split('/');
-    const isMine =
-      this.#namespace === undefined ? namespace !== DOCKER_NAMESPACE : namespace === this.#namespace;
-    return isMine && isIdentifier(namespace) && isIdentifier(id) ? [{ namespace, id }] : [];
+    return this.#asksFor(namespace) && isIdentifier(namespace) && isIdentifier(id) ? [{ namespace, id }] : [];
+  }
+
+  #asksFor(namespace: string): boolean {
+    return this.#namespace === undefined ? namespace !== DOCKER_NAMESPACE : namespace === this.#namespace;
   }
 
   /** Calls back with a container's key: at once when it is known, else when it was asked for, in order. */

@@ -8,18 +8,9 @@ import { podOf } from '../kubernetes.js';
 import type { Engine, EngineContainer, EngineEvent } from './engine.js';
 import { greet, GrpcClient, NOT_FOUND, UNIMPLEMENTED } from './grpc.js';
 import { arrayAt, at, countAt, stringAt, stringsAt } from './json.js';
+import { mapLimited } from './map-limited.js';
 import { type EngineSocket, engineSocket, unreachable } from './socket.js';
 
-const DEFAULT_SOCKETS = {
-  'cri-o': ['/run/crio/crio.sock', '/var/run/crio/crio.sock'],
-  // As containerd.ts has them.
-  containerd: [
-    '/run/containerd/containerd.sock',
-    '/run/k3s/containerd/containerd.sock',
-    '/var/snap/microk8s/common/run/containerd.sock',
-    '/run/k0s/containerd.sock',
-  ],
-} as const;
 const CONNECT_TIMEOUT_MS = 1000;
 const LIST_TIMEOUT_MS = 5000;
 /** Events of a new container wait for this answer: it must come well within the second they may wait. */
@@ -76,7 +67,7 @@ export class CriEngine implements Engine {
 
   constructor({ name, socketPath }: CriOptions) {
     this.name = name;
-    this.#socket = engineSocket(name, socketPath, DEFAULT_SOCKETS[name]);
+    this.#socket = engineSocket(name, socketPath);
     this.#grpc = new GrpcClient(this.address, { folder: 'cri', files: ['api.proto'] });
   }
 
@@ -492,21 +483,4 @@ function pause(ms: number, signal: AbortSignal): Promise<boolean> {
 function remember<T>(map: Map<string, T>, key: string, value: T): void {
   if (map.size >= MAX_REMEMBERED) map.clear();
   map.set(key, value);
-}
-
-/** Like Promise.all over `items.map(work)`, with at most `limit` at once. */
-async function mapLimited<T, R>(
-  items: readonly T[],
-  limit: number,
-  work: (item: T) => Promise<R>,
-): Promise<R[]> {
-  const results = new Array<R>(items.length);
-  let next = 0;
-  const lane = async (): Promise<void> => {
-    for (let index = next++; index < items.length; index = next++) {
-      results[index] = await work(items[index]!);
-    }
-  };
-  await Promise.all(Array.from({ length: Math.min(limit, items.length) }, lane));
-  return results;
 }

@@ -9,7 +9,6 @@ import { arrayAt, at, countAt, stringAt, stringsAt } from './json.js';
 import { type EngineSocket, engineSocket, unreachable } from './socket.js';
 import { getJson, streamLines } from './unix-http.js';
 
-const DEFAULT_SOCKETS = ['/run/docker.sock', '/var/run/docker.sock'] as const;
 /** The API this client is written for: docker 20.10. */
 const WANTED_API = '1.41';
 const CONNECT_TIMEOUT_MS = 1000;
@@ -31,7 +30,7 @@ export class DockerEngine implements Engine {
   #version = '';
 
   constructor(options: DockerOptions = {}) {
-    this.#socket = engineSocket('docker', options.socketPath, DEFAULT_SOCKETS);
+    this.#socket = engineSocket('docker', options.socketPath);
   }
 
   get address(): string {
@@ -41,6 +40,7 @@ export class DockerEngine implements Engine {
   async connect(): Promise<void> {
     try {
       const version = await getJson(this.address, '/version', CONNECT_TIMEOUT_MS);
+      this.#refusePodman(version);
       this.#version = negotiate(stringAt(version, 'MinAPIVersion'), stringAt(version, 'ApiVersion'));
     } catch (cause) {
       throw unreachable(this.#socket, cause);
@@ -97,6 +97,13 @@ export class DockerEngine implements Engine {
       },
     };
     await streamLines(this.address, path, CONNECT_TIMEOUT_MS, stream, signal);
+  }
+
+  /** The package podman-docker puts podman in docker's place, which is asked itself. */
+  #refusePodman(version: unknown): void {
+    const isPodman = arrayAt(version, 'Components').some((one) => stringAt(one, 'Name') === 'Podman Engine');
+    if (!isPodman || !this.#socket.isDefault) return;
+    throw Object.assign(new Error('that is podman'), { code: 'ENOENT' });
   }
 
   #get(path: string, timeoutMs: number): Promise<unknown> {

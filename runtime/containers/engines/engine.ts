@@ -34,6 +34,11 @@ export interface Engine {
    * time the connection was lost; what a client library needs is loaded only now, when there is somebody to talk to.
    */
   connect(): Promise<void>;
+  /**
+   * Whether it is there and surely runs nothing now, as far as can be told without asking it: then it need not be
+   * heard before anything else. Engines without this are always asked at once. Never rejects.
+   */
+  isIdle?(): Promise<boolean>;
   /** Every container, running or not. Rejects with an error of errors.ts, as the following. */
   list(): Promise<EngineContainer[]>;
   /** Undefined when the engine knows no such container. Rejects at the latest after half a second. */

@@ -3,6 +3,7 @@
 import { EngineAnswerError } from '../errors.js';
 import type { EngineContainer } from './engine.js';
 import { at, countAt, stringAt } from './json.js';
+import { mapLimited } from './map-limited.js';
 
 const INSPECTS_AT_ONCE = 8;
 
@@ -66,21 +67,4 @@ export function parseEvent(line: string): HttpEvent {
     timeS: countAt(event, 'time'),
     message: stringAt(event, 'message'),
   };
-}
-
-/** Like Promise.all over `items.map(work)`, with at most `limit` at once. */
-async function mapLimited<T, R>(
-  items: readonly T[],
-  limit: number,
-  work: (item: T) => Promise<R>,
-): Promise<R[]> {
-  const results = new Array<R>(items.length);
-  let next = 0;
-  const lane = async (): Promise<void> => {
-    for (let index = next++; index < items.length; index = next++) {
-      results[index] = await work(items[index]!);
-    }
-  };
-  await Promise.all(Array.from({ length: Math.min(limit, items.length) }, lane));
-  return results;
 }

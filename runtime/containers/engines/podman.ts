@@ -10,7 +10,6 @@ import { arrayAt, countAt, stringAt } from './json.js';
 import { type EngineSocket, engineSocket, unreachable } from './socket.js';
 import { getJson, streamLines } from './unix-http.js';
 
-const DEFAULT_SOCKETS = ['/run/podman/podman.sock', '/var/run/podman/podman.sock'] as const;
 /** Podman answers paths of any version; what is read here has been the same from 3.0 on. */
 const API = '/v4.0.0/libpod';
 const CONNECT_TIMEOUT_MS = 1000;
@@ -42,7 +41,7 @@ export class PodmanEngine implements Engine {
   readonly #news = new EventEmitter().setMaxListeners(0);
 
   constructor(options: PodmanOptions = {}) {
-    this.#socket = engineSocket('podman', options.socketPath, DEFAULT_SOCKETS);
+    this.#socket = engineSocket('podman', options.socketPath);
   }
 
   get address(): string {

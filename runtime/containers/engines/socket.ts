@@ -1,7 +1,6 @@
 // Where an engine listens, and why it cannot be reached there.
 
 import { existsSync } from 'node:fs';
-import { connect } from 'node:net';
 import type { RuntimeName } from '../container.js';
 import { EngineUnavailableError, reasonOf } from '../errors.js';
 
@@ -12,26 +11,24 @@ export interface EngineSocket {
   readonly isDefault: boolean;
 }
 
+const DEFAULT_SOCKETS: Readonly<Record<RuntimeName, readonly [string, ...string[]]>> = {
+  docker: ['/run/docker.sock', '/var/run/docker.sock'],
+  // Of a machine's own containerd, of k3s and RKE2, of MicroK8s, of k0s.
+  containerd: [
+    '/run/containerd/containerd.sock',
+    '/run/k3s/containerd/containerd.sock',
+    '/var/snap/microk8s/common/run/containerd.sock',
+    '/run/k0s/containerd.sock',
+  ],
+  'cri-o': ['/run/crio/crio.sock', '/var/run/crio/crio.sock'],
+  podman: ['/run/podman/podman.sock', '/var/run/podman/podman.sock'],
+};
+
 /** The socket the user named (`unix://` in front is left out), or the first of the usual ones that exists. */
-export function engineSocket(
-  engine: RuntimeName,
-  given: string | undefined,
-  usual: readonly [string, ...string[]],
-): EngineSocket {
+export function engineSocket(engine: RuntimeName, given: string | undefined): EngineSocket {
+  const usual = DEFAULT_SOCKETS[engine];
   const path = given?.replace(/^unix:\/\//, '') ?? usual.find((place) => existsSync(place)) ?? usual[0];
   return { engine, path, isDefault: given === undefined };
-}
-
-/** Resolves when somebody accepts a connection there; rejects with the system's error, at the latest in `timeoutMs`. */
-export function probe({ path }: EngineSocket, timeoutMs: number): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const socket = connect(path, () => {
-      socket.destroy();
-      resolve();
-    });
-    socket.setTimeout(timeoutMs, () => socket.destroy(new Error(`nobody accepts within ${timeoutMs} ms`)));
-    socket.on('error', reject);
-  });
 }
 
 /** The error for an engine that cannot be asked, in one sentence. */
