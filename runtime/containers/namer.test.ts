@@ -160,6 +160,29 @@ describe('Namer', () => {
     expect(table.byMntns(MNTNS)?.container.id).toBe(ID);
   });
 
+  it('leaves the namespace of a container that has just ended to it when its process is gone, too', async () => {
+    await namer.resolve(sighting({ pid: 0 }));
+    table.leave(ID);
+    namer.identify(MNTNS, 0);
+    await new Promise(setImmediate);
+    expect(table.isHost(MNTNS)).toBe(false);
+    expect(table.byMntns(MNTNS)?.container.id).toBe(ID);
+  });
+
+  it('has a container that was overtaken while engines were asked keep its own time in the namespace', async () => {
+    namer.learnAll(
+      engine(() => new Promise(() => {})),
+      [],
+    );
+    const other = 'cd'.repeat(32);
+    void namer.resolve(sighting({ bootNs: 1e9 }));
+    void namer.resolve(sighting({ bootNs: 2e9, cgroup: other }));
+    const first = table.rows().find((row) => row.container.id === ID);
+    expect(first?.container.removedAtMs).toBeTypeOf('number');
+    expect(first?.untilBootNs).toBeLessThan(2e9);
+    expect(table.isHost(MNTNS)).toBe(false);
+  });
+
   it('lets go of a container whose processes are gone', async () => {
     await namer.resolve(sighting());
     namer.checkAlive();

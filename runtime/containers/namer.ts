@@ -141,6 +141,8 @@ export class Namer {
   /** Answers for a namespace that no exec has shown: one that a running process made. */
   identify(mntns: number, pid: number): void {
     if (this.#isAnswered(mntns) || this.#asking.has(mntns)) return;
+    // A process that is gone tells nothing, and the container that ended there meanwhile is the answer.
+    if (this.#table.byMntns(mntns) !== undefined && mntnsOf(pid) !== mntns) return;
     void this.resolve(lookAt(pid, mntns));
   }
 
