@@ -233,6 +233,7 @@ export class Session {
   /** Detaches, writes what was captured, frees everything. */
   async stop(): Promise<Account> {
     this.loaded.detach();
+    this.manager.settle();
     await this.pipeline.stop();
     const account = { counts: this.pipeline.counts(), kernelLosses: this.loaded.losses() };
     this.loaded.close();

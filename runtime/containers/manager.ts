@@ -105,6 +105,12 @@ export class ContainerManager {
     this.#tracker?.poll();
   }
 
+  /** Names at once, as well as can be, whoever has been sighted: the last events wait for no engine. */
+  settle(): void {
+    this.poll();
+    this.#namer.settleAll();
+  }
+
   /** Whether this is a Kubernetes node, as far as its containers tell. */
   get onKubernetes(): boolean {
     return isKubernetesNode(this.table.rows().map((row) => row.container));

@@ -160,6 +160,21 @@ describe('Namer', () => {
     expect(table.byMntns(MNTNS)?.container.id).toBe(ID);
   });
 
+  it('keeps what the machine tells of a container for as long as engines are asked about it', async () => {
+    let answer: (details: undefined) => void = () => {};
+    namer.learnAll(
+      engine(() => new Promise((resolve) => (answer = resolve))),
+      [],
+    );
+    const resolving = namer.resolve(
+      sighting({ cgroup: 'own-name', parentCgroup: '', ownPids: true, pid: 0 }),
+    );
+    namer.checkAlive();
+    answer(undefined);
+    await resolving;
+    expect(table.byMntns(MNTNS)?.container).toMatchObject({ id: 'own-name', name: 'own-name' });
+  });
+
   it('leaves the namespace of a container that has just ended to it when its process is gone, too', async () => {
     await namer.resolve(sighting({ pid: 0 }));
     table.leave(ID);

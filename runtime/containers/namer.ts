@@ -131,6 +131,11 @@ export class Namer {
     this.#place(key, seen);
   }
 
+  /** Waits for no more answers: containers that engines are being asked about are what the machine tells of them. */
+  settleAll(): void {
+    for (const mntns of [...this.#asking.keys()]) this.#settle(mntns, undefined);
+  }
+
   /** A container whose namespace is another's by now, before an answer came, is what the machine itself tells of it. */
   #settle(mntns: number, next: string | undefined): void {
     const asked = this.#asking.get(mntns);
@@ -149,15 +154,15 @@ export class Namer {
   /** Finds containers that ended without their engine saying so. */
   checkAlive(): void {
     let processes: Map<number, number> | undefined;
-    const alive = new Set<string>();
+    const needed = new Set(Array.from(this.#asking.values(), ({ key }) => key));
     for (const row of this.#table.rows()) {
       if (row.container.removedAtMs === undefined)
         this.#checkRow(row, () => (processes ??= processesByMntns()));
-      alive.add(row.container.key);
+      needed.add(row.container.key);
     }
     const longAgoMs = Date.now() - FORGET_MS;
     for (const [key, { engine, deletedAtMs = Infinity }] of this.#known) {
-      if (deletedAtMs < longAgoMs || (engine === undefined && !alive.has(key))) this.#known.delete(key);
+      if (deletedAtMs < longAgoMs || (engine === undefined && !needed.has(key))) this.#known.delete(key);
     }
   }
 
