@@ -84,14 +84,13 @@ describe('the columns of ig list-containers', () => {
   });
 
   it('are chosen by full name in any case, or by its last part', () => {
-    expect(chooseColumns('MNTNS, k8s.PODname,containerid', false)).toEqual([
-      ...['mntns', 'k8s.podName', 'runtime.containerId'],
+    expect(chooseColumns('MNTNS, k8s.PODname,containerid,containerName', false)).toEqual([
+      ...['mntns', 'k8s.podName', 'runtime.containerId', 'runtime.containerName'],
     ]);
   });
 
   it.each([
     ['mntn', /no column mntn; did you mean mntns\?/],
-    ['containername', /could be k8s.containerName or runtime.containerName/],
     ['event', /--watch only/],
     ['', /names no column/],
     [' ,', /names no column/],

@@ -178,7 +178,12 @@ const ENCODER = new TextEncoder();
 function sourceOf(rowAt: (row: number) => ContainerRow | undefined): DataSource {
   const source = new DataSource('containers', 'array', 0);
   for (const fullName of Object.keys(COLUMNS))
-    source.addField({ fullName, kind: 'string', location: from(fullName) });
+    source.addField({
+      fullName,
+      kind: 'string',
+      location: from(fullName),
+      hidden: !EVERYWHERE.includes(fullName),
+    });
   return source;
 
   function from(fullName: string): Field['location'] {
