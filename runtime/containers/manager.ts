@@ -117,8 +117,8 @@ export class ContainerManager {
   }
 
   /**
-   * Has the table answer within half a second who is in a mount namespace that no exec has shown; for events of
-   * namespaces unknown to a reader which sees more than the filter lets through.
+   * Has the table answer within two seconds who is in a mount namespace that no exec has shown; for events of
+   * namespaces unknown to a reader.
    */
   identify(mntns: number, pid: number): void {
     this.#tracker?.poll();

@@ -10,7 +10,7 @@ import { mntnsOf, processesByMntns } from './proc.js';
 import { lookAt, type Sighting } from './sighting.js';
 import type { ContainerTable, TableRow } from './table.js';
 
-/** How long a namespace waits for an engine to name its container: half of what its events surely wait. */
+/** How long a namespace waits for an engine to name its container: its events wait longer (pipeline/hold.ts). */
 const ANSWER_MS = 2000;
 /** How long the name of a deleted container is kept. */
 const FORGET_MS = 10_000;
@@ -106,7 +106,7 @@ export class Namer {
   }
 
   /**
-   * Answers for a namespace within half of what its events surely wait: the table has it as a container's or as the
+   * Answers for a namespace before its events have waited long enough: the table has it as a container's or as the
    * host's.
    */
   async resolve(seen: Sighting): Promise<void> {

@@ -25,7 +25,7 @@ export interface TrackerOptions {
   readonly atSyscalls: boolean;
 }
 
-/** Bound of how late a sighting is, half of what the events of a new namespace surely wait. */
+/** How often the ring is read when no reader of events asks for it. */
 const POLL_MS = 20;
 
 // struct settings and struct sighting of tracker.bpf.c.

@@ -140,9 +140,9 @@ export class ContainerNames {
   }
 
   /**
-   * Looks up every record, and leaves those of containers that nobody asked for. With `fresh` records whose
-   * container is not known are offered to `hold`; what is then
-   * still unknown is shown without a name, or, when containers are filtered, given to `lose`.
+   * Looks up every record, and leaves out those of containers that nobody asked for. Of `fresh` records, those whose
+   * container is not known are offered to `hold`. What is still unknown then is shown without a name or, when
+   * containers are filtered, given to `lose`.
    */
   process(batch: Batch, fresh: boolean, { catchUp, hold, lose }: Waiting): void {
     batch.columns[this.columnNumber] = this.column;

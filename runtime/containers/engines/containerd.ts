@@ -19,7 +19,7 @@ const DOCKER_NAMESPACE = 'moby';
 const CONNECT_TIMEOUT_MS = 1000;
 const IDLE_TIMEOUT_MS = 200;
 const LIST_TIMEOUT_MS = 10_000;
-/** Events of a new container wait for this answer: it must come well within the second they may wait. */
+/** Events of a new container wait for this answer. */
 const INSPECT_TIMEOUT_MS = 400;
 /** Far more than a machine has; who is forgotten is asked for again. */
 const MAX_REMEMBERED = 65_536;

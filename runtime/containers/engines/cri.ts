@@ -13,7 +13,7 @@ import { type EngineSocket, engineSocket, unreachable } from './socket.js';
 
 const CONNECT_TIMEOUT_MS = 1000;
 const LIST_TIMEOUT_MS = 5000;
-/** Events of a new container wait for this answer: it must come well within the second they may wait. */
+/** Events of a new container wait for this answer. */
 const INSPECT_TIMEOUT_MS = 400;
 const INSPECTS_AT_ONCE = 8;
 const POLL_MS = 1000;

@@ -13,7 +13,7 @@ import { getJson, streamLines } from './unix-http.js';
 const WANTED_API = '1.41';
 const CONNECT_TIMEOUT_MS = 1000;
 const LIST_TIMEOUT_MS = 5000;
-/** Events of a new container wait for this answer: it must come well within the second they may wait. */
+/** Events of a new container wait for this answer. */
 const INSPECT_TIMEOUT_MS = 400;
 /** Image digests kept; far more than a machine has images in use. */
 const MAX_DIGESTS = 4096;
