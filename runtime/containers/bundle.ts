@@ -2,8 +2,8 @@
 
 import { basename, dirname, isAbsolute, join } from 'node:path';
 import type { RuntimeName } from './container.js';
-import { arrayAt, stringAt, stringsAt } from './engines/json.js';
-import { isThere, namesIn, parseJson, readJson } from './host-files.js';
+import { arrayAt, parseJson, stringAt, stringsAt } from './engines/json.js';
+import { isThere, namesIn, readJson } from './host-files.js';
 import { podOf } from './kubernetes.js';
 import type { PodIdentity } from './container.js';
 

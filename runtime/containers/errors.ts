@@ -23,6 +23,16 @@ export class EngineAnswerError extends Error {
   }
 }
 
+/** What an engine answers; undefined when the answer's `status` says that there is no such thing. */
+export async function unlessMissing(answer: Promise<unknown>, status: number): Promise<unknown> {
+  try {
+    return await answer;
+  } catch (error) {
+    if (error instanceof EngineAnswerError && error.status === status) return undefined;
+    throw error;
+  }
+}
+
 /** A container selection that cannot be understood. */
 export class SelectorError extends Error {
   constructor(message: string) {

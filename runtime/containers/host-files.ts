@@ -1,6 +1,7 @@
 // Reads what programs of the host wrote for themselves: bounded, never waiting for a pipe, never through a link.
 
 import { closeSync, constants, existsSync, fstatSync, opendirSync, openSync, readSync } from 'node:fs';
+import { parseJson } from './engines/json.js';
 import { hostMntns, mntnsOf } from './proc.js';
 
 /** The host's files when this program runs in a container that shows the host's processes; else its own. */
@@ -25,15 +26,6 @@ export function readText(path: string, maxBytes: number): string | undefined {
 export function readJson(path: string, maxBytes: number): unknown {
   const text = readText(path, maxBytes);
   return text === undefined ? undefined : parseJson(text);
-}
-
-/** Undefined for what is no JSON. */
-export function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text) as unknown;
-  } catch {
-    return undefined;
-  }
 }
 
 /** The first bytes of a regular file, at most `count`. */

@@ -5,12 +5,13 @@ import { uptime } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { containerKey, isContainerId } from '../cgroup.js';
 import { type PodIdentity, shortId } from '../container.js';
-import { EngineAnswerError } from '../errors.js';
+import { EngineAnswerError, unlessMissing } from '../errors.js';
 import { podOf } from '../kubernetes.js';
 import { parentOf } from '../sighting.js';
 import type { Engine, EngineContainer, EngineEvent } from './engine.js';
 import { GrpcClient, greet, NOT_FOUND, UNIMPLEMENTED, type CallOptions, type Protos } from './grpc.js';
-import { arrayAt, at, countAt, stringAt, stringsAt } from './json.js';
+import { arrayAt, at, countAt, parseJson, stringAt, stringsAt } from './json.js';
+import { remember } from './remember.js';
 import { type EngineSocket, engineSocket, unreachable } from './socket.js';
 
 /** Docker's containers, which the docker engine names. */
@@ -283,7 +284,7 @@ export class ContainerdEngine implements Engine {
   async #record({ namespace, id }: Place, timeLeft: TimeLeft): Promise<ContainerRecord | undefined> {
     const method = 'containerd.services.containers.v1.Containers/Get';
     const call = this.#containerd.call(method, { id }, inNamespace(namespace, timeLeft()));
-    const record = recordOf(namespace, at(await unlessMissing(call), 'container'));
+    const record = recordOf(namespace, at(await unlessMissing(call, NOT_FOUND), 'container'));
     if (record !== undefined) this.#remember(record);
     return record;
   }
@@ -325,12 +326,12 @@ export class ContainerdEngine implements Engine {
     if (digest === undefined) {
       const method = 'containerd.services.images.v1.Images/Get';
       const call = this.#containerd.call(method, { name: image }, inNamespace(namespace, timeLeft()));
-      digest = unlessMissing(call).then(
+      digest = unlessMissing(call, NOT_FOUND).then(
         (answer) => stringAt(answer, 'image', 'target', 'digest'),
         // The next container asks again.
         () => (this.#digests.delete(name), ''),
       );
-      keep(this.#digests, name, digest);
+      remember(this.#digests, name, digest, MAX_REMEMBERED);
     }
     return digest;
   }
@@ -351,7 +352,7 @@ export class ContainerdEngine implements Engine {
     if (known !== undefined || sandboxId === '') return known;
     const facts = await this.#askCri(sandboxId, timeLeft);
     if (facts !== undefined) {
-      keep(this.#sandboxes, sandboxId, facts);
+      remember(this.#sandboxes, sandboxId, facts, MAX_REMEMBERED);
       return facts;
     }
     const place = { namespace: record.namespace, id: sandboxId };
@@ -403,16 +404,16 @@ export class ContainerdEngine implements Engine {
         (record) => record?.key ?? unknown(),
         unknown,
       );
-      keep(this.#keys, name, key);
+      remember(this.#keys, name, key, MAX_REMEMBERED);
     }
     if (typeof key !== 'string') return key.then(use);
-    keep(this.#places, key, place);
+    remember(this.#places, key, place, MAX_REMEMBERED);
     use(key);
   }
 
   #remember({ key, namespace, id }: ContainerRecord): void {
-    keep(this.#places, key, { namespace, id });
-    if (key !== id) keep(this.#keys, `${namespace}/${id}`, key);
+    remember(this.#places, key, { namespace, id }, MAX_REMEMBERED);
+    if (key !== id) remember(this.#keys, `${namespace}/${id}`, key, MAX_REMEMBERED);
   }
 
   #forget({ namespace, id }: Place): void {
@@ -475,12 +476,8 @@ function keyOf(namespace: string, id: string, cgroupsPath: string): string {
 /** The JSON that an Any holds; undefined when it holds none, or too much. */
 function jsonIn(any: unknown): unknown {
   const bytes = at(any, 'value');
-  if (!(bytes instanceof Uint8Array) || bytes.length === 0 || bytes.length > MAX_SPEC_BYTES) return undefined;
-  try {
-    return JSON.parse(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('utf8')) as unknown;
-  } catch {
-    return undefined;
-  }
+  if (!(bytes instanceof Uint8Array) || bytes.length > MAX_SPEC_BYTES) return undefined;
+  return parseJson(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('utf8'));
 }
 
 /** When the machine was started, `Date.now()`; taken once, so that a container's start stays the same. */
@@ -524,22 +521,6 @@ function inNamespace(namespace: string, timeoutMs: number): CallOptions {
   return { timeoutMs, metadata: { 'containerd-namespace': namespace } };
 }
 
-async function unlessMissing(call: Promise<unknown>): Promise<unknown> {
-  try {
-    return await call;
-  } catch (error) {
-    if (error instanceof EngineAnswerError && error.status === NOT_FOUND) return undefined;
-    throw error;
-  }
-}
-
 function isIdentifier(text: string): boolean {
   return text.length <= MAX_IDENTIFIER_CHARS && IDENTIFIER.test(text);
-}
-
-/** Forgets the oldest when there are too many. */
-function keep<V>(map: Map<string, V>, key: string, value: V): void {
-  map.delete(key);
-  map.set(key, value);
-  if (map.size > MAX_REMEMBERED) map.delete(map.keys().next().value!);
 }

@@ -3,12 +3,13 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isContainerId } from '../cgroup.js';
 import type { PodIdentity } from '../container.js';
-import { EngineAnswerError } from '../errors.js';
+import { EngineAnswerError, unlessMissing } from '../errors.js';
 import { podOf } from '../kubernetes.js';
 import type { Engine, EngineContainer, EngineEvent } from './engine.js';
 import { greet, GrpcClient, NOT_FOUND, UNIMPLEMENTED } from './grpc.js';
-import { arrayAt, at, countAt, stringAt, stringsAt } from './json.js';
+import { arrayAt, at, countAt, parseJson, stringAt, stringsAt } from './json.js';
 import { mapLimited } from './map-limited.js';
+import { remember } from './remember.js';
 import { type EngineSocket, engineSocket, unreachable } from './socket.js';
 
 const CONNECT_TIMEOUT_MS = 1000;
@@ -250,7 +251,7 @@ export class CriEngine implements Engine {
   #remember(status: unknown): Sandbox | undefined {
     const sandbox = sandboxOf(status);
     if (sandbox.id === '') return undefined;
-    remember(this.#sandboxes, sandbox.id, sandbox);
+    remember(this.#sandboxes, sandbox.id, sandbox, MAX_REMEMBERED);
     return sandbox;
   }
 
@@ -267,7 +268,7 @@ export class CriEngine implements Engine {
     try {
       const image = at(await this.#ask('ImageService/ImageStatus', request, deadlineMs), 'image');
       const complete = completed(told, image);
-      remember(this.#images, reference, complete);
+      remember(this.#images, reference, complete, MAX_REMEMBERED);
       return complete;
     } catch {
       // The next container asks again.
@@ -276,13 +277,8 @@ export class CriEngine implements Engine {
   }
 
   /** Undefined when the engine knows no such thing. */
-  async #find(method: string, request: object, deadlineMs: number): Promise<unknown> {
-    try {
-      return await this.#ask(method, request, deadlineMs);
-    } catch (error) {
-      if (statusOf(error) === NOT_FOUND) return undefined;
-      throw error;
-    }
+  #find(method: string, request: object, deadlineMs: number): Promise<unknown> {
+    return unlessMissing(this.#ask(method, request, deadlineMs), NOT_FOUND);
   }
 
   #ask(method: string, request: object, deadlineMs: number): Promise<unknown> {
@@ -309,12 +305,7 @@ function streamsEvents(runtime: string, version: string): boolean {
 /** What a verbose answer tells beyond the protocol, in JSON: `pid`, `sandboxID`, `runtimeSpec`. */
 function infoIn(answer: unknown): unknown {
   const text = stringAt(answer, 'info', 'info');
-  if (text === '' || text.length > MAX_INFO_CHARS) return undefined;
-  try {
-    return JSON.parse(text) as unknown;
-  } catch {
-    return undefined;
-  }
+  return text.length > MAX_INFO_CHARS ? undefined : parseJson(text);
 }
 
 const LIVES: Readonly<Record<string, Life>> = {
@@ -478,9 +469,4 @@ function differences(before: ReadonlyMap<string, Life>, now: ReadonlyMap<string,
 /** False when aborted. */
 function pause(ms: number, signal: AbortSignal): Promise<boolean> {
   return sleep(ms, true, { signal }).catch(() => false);
-}
-
-function remember<T>(map: Map<string, T>, key: string, value: T): void {
-  if (map.size >= MAX_REMEMBERED) map.clear();
-  map.set(key, value);
 }

@@ -2,12 +2,13 @@
 
 import type { Engine, EngineContainer, EngineEvent } from './engine.js';
 import { isContainerId } from '../cgroup.js';
-import { EngineAnswerError } from '../errors.js';
+import { EngineAnswerError, unlessMissing } from '../errors.js';
 import { podOf } from '../kubernetes.js';
-import { inspectRunning, parseEvent, unlessMissing } from './http-engine.js';
+import { inspectRunning, parseEvent } from './http-engine.js';
 import { arrayAt, at, countAt, stringAt, stringsAt } from './json.js';
+import { remember } from './remember.js';
 import { type EngineSocket, engineSocket, unreachable } from './socket.js';
-import { getJson, streamLines } from './unix-http.js';
+import { getJson, NOT_FOUND, streamLines } from './unix-http.js';
 
 /** The API this client is written for: docker 20.10. */
 const WANTED_API = '1.41';
@@ -58,7 +59,8 @@ export class DockerEngine implements Engine {
   async inspect(id: string): Promise<EngineContainer | undefined> {
     if (!isContainerId(id)) return undefined;
     const path = `/containers/${encodeURIComponent(id)}/json`;
-    const answer = await unlessMissing(this.#get(path, INSPECT_TIMEOUT_MS));
+    const endMs = performance.now() + INSPECT_TIMEOUT_MS;
+    const answer = await unlessMissing(this.#get(path, INSPECT_TIMEOUT_MS), NOT_FOUND);
     if (answer === undefined) return undefined;
     const imageId = stringAt(answer, 'Image');
     const running = at(answer, 'State', 'Running') === true;
@@ -72,7 +74,7 @@ export class DockerEngine implements Engine {
       name: withoutSlash(stringAt(answer, 'Name')),
       pid: running ? countAt(answer, 'State', 'Pid') : 0,
       imageName: stringAt(answer, 'Config', 'Image'),
-      imageDigest: await this.#digestOf(imageId),
+      imageDigest: await this.#digestOf(imageId, endMs),
       imageId,
       startedAt: running ? stringAt(answer, 'State', 'StartedAt') : '',
       bundle: '',
@@ -115,20 +117,20 @@ export class DockerEngine implements Engine {
   }
 
   /** The digest under which an image was pulled or pushed; asked once per image. */
-  async #digestOf(imageId: string): Promise<string> {
+  async #digestOf(imageId: string, endMs: number): Promise<string> {
     const known = this.#digests.get(imageId);
     if (known !== undefined || imageId === '') return known ?? '';
     let digest = '';
     try {
-      const image = await this.#get(`/images/${encodeURIComponent(imageId)}/json`, INSPECT_TIMEOUT_MS);
+      const timeLeftMs = Math.max(1, Math.ceil(endMs - performance.now()));
+      const image = await this.#get(`/images/${encodeURIComponent(imageId)}/json`, timeLeftMs);
       const reference = arrayAt(image, 'RepoDigests')[0];
       if (typeof reference === 'string') digest = reference.slice(reference.lastIndexOf('@') + 1);
     } catch (error) {
       // A removed image has no digest any more; for all else, the next container asks again.
-      if (!(error instanceof EngineAnswerError && error.status === 404)) return '';
+      if (!(error instanceof EngineAnswerError && error.status === NOT_FOUND)) return '';
     }
-    if (this.#digests.size >= MAX_DIGESTS) this.#digests.clear();
-    this.#digests.set(imageId, digest);
+    remember(this.#digests, imageId, digest, MAX_DIGESTS);
     return digest;
   }
 }

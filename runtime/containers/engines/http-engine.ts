@@ -30,16 +30,6 @@ export async function inspectRunning(
   return [...stopped, ...inspected.filter((container) => container !== undefined)];
 }
 
-/** What the engine answers; undefined when it says that there is no such thing. */
-export async function unlessMissing(answer: Promise<unknown>): Promise<unknown> {
-  try {
-    return await answer;
-  } catch (error) {
-    if (error instanceof EngineAnswerError && error.status === 404) return undefined;
-    throw error;
-  }
-}
-
 export interface HttpEvent {
   readonly action: string;
   /** Of the container. */

@@ -1,5 +1,14 @@
 // Reads values out of an engine's JSON, whose shape is not to be trusted.
 
+/** Undefined for what is no JSON. */
+export function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text) as unknown;
+  } catch {
+    return undefined;
+  }
+}
+
 /** The value at a path of keys; undefined when it, or anything on the way, is missing. */
 export function at(value: unknown, ...keys: string[]): unknown {
   let found = value;

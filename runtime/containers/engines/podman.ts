@@ -3,12 +3,12 @@
 import { EventEmitter, once } from 'node:events';
 import { dirname } from 'node:path';
 import { isContainerId } from '../cgroup.js';
-import { EngineAnswerError } from '../errors.js';
+import { EngineAnswerError, unlessMissing } from '../errors.js';
 import type { Engine, EngineContainer, EngineEvent } from './engine.js';
-import { inspectRunning, parseEvent, unlessMissing, type HttpEvent } from './http-engine.js';
+import { inspectRunning, parseEvent, type HttpEvent } from './http-engine.js';
 import { arrayAt, countAt, stringAt } from './json.js';
 import { type EngineSocket, engineSocket, unreachable } from './socket.js';
-import { getJson, streamLines } from './unix-http.js';
+import { getJson, NOT_FOUND, streamLines } from './unix-http.js';
 
 /** Podman answers paths of any version; what is read here has been the same from 3.0 on. */
 const API = '/v4.0.0/libpod';
@@ -126,6 +126,7 @@ export class PodmanEngine implements Engine {
   async #look(id: string): Promise<EngineContainer | undefined> {
     const answer = await unlessMissing(
       this.#get(`/containers/${encodeURIComponent(id)}/json`, INSPECT_TIMEOUT_MS),
+      NOT_FOUND,
     );
     if (answer === undefined) return undefined;
     const isRunning = runs(stringAt(answer, 'State', 'Status'));

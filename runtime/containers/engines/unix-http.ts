@@ -3,6 +3,9 @@
 import { request, type IncomingMessage } from 'node:http';
 import { EngineAnswerError } from '../errors.js';
 
+/** HTTP's status for a thing that does not exist: `EngineAnswerError.status`. */
+export const NOT_FOUND = 404;
+
 const MAX_ANSWER_BYTES = 32 << 20;
 const MAX_LINE_BYTES = 1 << 20;
 /** How much of an error's body is worth reading. */
