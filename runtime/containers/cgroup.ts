@@ -1,6 +1,7 @@
 // Finds container ids in cgroup names: every engine puts the id into the name of the container's cgroup.
 
 import { readFileSync, statSync } from 'node:fs';
+import { join } from 'node:path';
 
 // docker, containerd (cgroupfs driver): ID; docker-ID.scope, cri-containerd-ID.scope, crio-ID.scope,
 // libpod-ID.scope, libpod-ID, nerdctl-ID.scope (systemd driver); …slice:cri-containerd:ID (driver mismatch).
@@ -49,6 +50,20 @@ export function keyOfNames(parent: string, name: string): string {
   return `${parent}/${name}`;
 }
 
+/** A line of /proc/PID/cgroup: a cgroup of the v2 tree (unified), or of a v1 hierarchy, as a path from its root. */
+export interface CgroupLine {
+  readonly unified: boolean;
+  readonly path: string;
+}
+
+/** The lines of a text of /proc/PID/cgroup, that of the v2 tree first. */
+export function parseCgroupLines(text: string): CgroupLine[] {
+  // Each line is hierarchy-ID:controllers:path; 0:: is the v2 tree (cgroups(7)).
+  return [...text.matchAll(/^(\d+):[^:\n]*:(\/.*)$/gm)]
+    .map(([, id, path]) => ({ unified: id === '0', path: path! }))
+    .sort((a, b) => Number(b.unified) - Number(a.unified));
+}
+
 export interface CgroupMembership {
   readonly containerId: string;
   /** The container's own cgroup in the v2 tree (`/docker/ID`); undefined where only v1 knows it. */
@@ -57,14 +72,7 @@ export interface CgroupMembership {
 
 /** What the text of /proc/PID/cgroup says about the container; undefined for a process in none. */
 export function parseCgroupFile(text: string): CgroupMembership | undefined {
-  // Each line is hierarchy-ID:controllers:path; 0:: is the v2 tree (cgroups(7)).
-  const paths = text
-    .split('\n')
-    .map((line) => /^(\d+):[^:]*:(\/.*)$/.exec(line))
-    .filter((match) => match !== null)
-    .map((match) => ({ unified: match[1] === '0', path: match[2]! }))
-    .sort((a, b) => Number(b.unified) - Number(a.unified));
-  for (const { unified, path } of paths) {
+  for (const { unified, path } of parseCgroupLines(text)) {
     const containerId = containerIdInPath(path);
     if (containerId === undefined) continue;
     const end = path.indexOf('/', path.indexOf(containerId));
@@ -86,12 +94,13 @@ export function cgroupOf(pid: number): CgroupMembership | undefined {
 /** Where the v2 tree is mounted: alone, or beside v1 hierarchies. */
 const UNIFIED_MOUNTS = ['/sys/fs/cgroup', '/sys/fs/cgroup/unified'];
 
-/** The id the kernel gives a cgroup of the v2 tree: its directory's inode number (kernfs, 64-bit). */
-export function cgroupIdOf(unifiedPath: string): number | undefined {
+/** The directory of a cgroup of the v2 tree; its inode number is the id the kernel gives it (kernfs, 64-bit). */
+export function cgroupDirectoryOf(unifiedPath: string): { path: string; inode: number } | undefined {
   for (const mount of UNIFIED_MOUNTS) {
     try {
-      statSync(`${mount}/cgroup.controllers`);
-      return statSync(`${mount}${unifiedPath}`).ino;
+      statSync(join(mount, 'cgroup.controllers'));
+      const path = join(mount, unifiedPath);
+      return { path, inode: statSync(path).ino };
     } catch {
       // Not here: the next place, or no v2 tree at all.
     }
@@ -99,13 +108,16 @@ export function cgroupIdOf(unifiedPath: string): number | undefined {
   return undefined;
 }
 
-/** Every cgroup a process is in, as paths from each hierarchy's root, that of the v2 tree first; none when it is gone. */
+/** The id the kernel gives a cgroup of the v2 tree. */
+export function cgroupIdOf(unifiedPath: string): number | undefined {
+  return cgroupDirectoryOf(unifiedPath)?.inode;
+}
+
+/** Every cgroup below a root that a process is in, that of the v2 tree first; none when it is gone. */
 export function cgroupPathsOf(pid: number | 'self'): string[] {
   try {
-    const lines = readFileSync(`/proc/${pid}/cgroup`, 'utf8').matchAll(/^(\d+):[^:\n]*:(\/.+)$/gm);
-    return [...lines]
-      .sort(([, a], [, b]) => Number(b === '0') - Number(a === '0'))
-      .map(([, , path]) => path!);
+    const lines = parseCgroupLines(readFileSync(`/proc/${pid}/cgroup`, 'utf8'));
+    return lines.map(({ path }) => path).filter((path) => path !== '/');
   } catch {
     return [];
   }

@@ -1,9 +1,8 @@
 // All that can be told of one container: what its engine said, and what /proc and its OCI bundle show.
 
-import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { findBundle } from './bundle.js';
-import { isContainerId } from './cgroup.js';
+import { cgroupDirectoryOf, isContainerId, parseCgroupLines } from './cgroup.js';
 import type { Container } from './container.js';
 import { readText } from './host-files.js';
 import { launcherOf } from './launcher.js';
@@ -132,7 +131,8 @@ function cgroupsOf(
   key: string,
 ): Pick<ContainerFacts, 'cgroupPath' | 'cgroupID' | 'cgroupV1' | 'cgroupV2'> {
   const { v1, v2 } = parseCgroups(readText(`/proc/${pid}/cgroup`, MAX_CGROUPS_BYTES) ?? '', key);
-  return { ...known({ cgroupV1: v1, cgroupV2: v2 }), ...(v2 !== undefined && directoryOf(v2)) };
+  const directory = v2 === undefined ? undefined : cgroupDirectoryOf(v2);
+  return known({ cgroupPath: directory?.path, cgroupID: directory?.inode, cgroupV1: v1, cgroupV2: v2 });
 }
 
 /**
@@ -140,10 +140,9 @@ function cgroupsOf(
  * hierarchies need not agree: the longest path is where the engine put it.
  */
 export function parseCgroups(text: string, key: string): { v1?: string; v2?: string } {
-  // Each line is hierarchy-ID:controllers:path; 0:: is the v2 tree (cgroups(7)).
-  const lines = [...text.matchAll(/^(\d+):[^:\n]*:(\/.*)$/gm)];
+  const lines = parseCgroupLines(text);
   const paths = (unified: boolean): string[] =>
-    lines.filter(([, id]) => (id === '0') === unified).map(([, , path]) => ownPart(path!, key));
+    lines.filter((line) => line.unified === unified).map(({ path }) => ownPart(path, key));
   const v1 = paths(false).sort((a, b) => b.length - a.length)[0];
   const v2 = paths(true)[0];
   return { ...(v1 !== undefined && { v1 }), ...(v2 !== undefined && { v2 }) };
@@ -153,22 +152,6 @@ function ownPart(path: string, key: string): string {
   const at = path.indexOf(key);
   const end = at < 0 ? -1 : path.indexOf('/', at + key.length);
   return end < 0 ? path : path.slice(0, end);
-}
-
-/** Where the v2 tree is mounted: alone, or beside v1 hierarchies. */
-const UNIFIED_MOUNTS = ['/sys/fs/cgroup', '/sys/fs/cgroup/unified'];
-
-function directoryOf(v2: string): Pick<ContainerFacts, 'cgroupPath' | 'cgroupID'> {
-  for (const mount of UNIFIED_MOUNTS) {
-    try {
-      statSync(join(mount, 'cgroup.controllers'));
-      const cgroupPath = join(mount, v2);
-      return { cgroupPath, cgroupID: statSync(cgroupPath).ino };
-    } catch {
-      // Not here: the next place, or no v2 tree at all.
-    }
-  }
-  return {};
 }
 
 type Known<T> = { [K in keyof T]?: Exclude<T[K], undefined> };

@@ -1,11 +1,12 @@
 // The containerd engine, through its own gRPC API (proto/containerd), and its pods through that of Kubernetes (CRI).
 
-import { existsSync, readFileSync, readdirSync, readlinkSync } from 'node:fs';
+import { readFileSync, readdirSync, readlinkSync } from 'node:fs';
 import { uptime } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { containerKey, isContainerId } from '../cgroup.js';
 import { type PodIdentity, shortId } from '../container.js';
 import { EngineAnswerError, unlessMissing } from '../errors.js';
+import { isThere } from '../host-files.js';
 import { podOf } from '../kubernetes.js';
 import { parentOf } from '../sighting.js';
 import type { Engine, EngineContainer, EngineEvent } from './engine.js';
@@ -503,7 +504,7 @@ function bundleOf(namespace: string, id: string, pid: number): string {
     const shim = parentOf(pid);
     const folder = shim === undefined ? '' : dirname(readlinkSync(`/proc/${shim}/cwd`));
     const bundle = join(folder, id);
-    return basename(folder) === namespace && existsSync(join(bundle, 'config.json')) ? bundle : '';
+    return basename(folder) === namespace && isThere(join(bundle, 'config.json')) ? bundle : '';
   } catch {
     return '';
   }
