@@ -53,7 +53,7 @@ Examples:
 }
 
 /** Flags under their headings, the descriptions of all in one column. */
-export function describeGroups(groups: readonly OptionGroup[]): string {
+function describeGroups(groups: readonly OptionGroup[]): string {
   const shown = groups
     .map(({ title, options }) => ({ title, lines: describe(options) }))
     .filter(({ lines }) => lines.length > 0);

@@ -1,4 +1,4 @@
-// The one table of containers: by index, key, mount namespace and cgroup, with news for whoever holds a copy.
+// The one table of containers: by index, key and mount namespace, with news for whoever holds a copy.
 
 import { bootNowNs } from '../../bpf/clock.js';
 import type { TableChange, TableListener } from './change.js';
@@ -80,11 +80,6 @@ export class ContainerTable {
   /** The running container of this key. */
   byKey(key: string): TableRow | undefined {
     return this.#byKey.get(key);
-  }
-
-  /** The running container of this cgroup (v2). */
-  byCgroupId(cgroupId: number): TableRow | undefined {
-    return [...this.#byKey.values()].find((row) => row.container.cgroupId === cgroupId);
   }
 
   isHost(mntns: number): boolean {

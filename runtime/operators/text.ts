@@ -19,20 +19,20 @@ export class Text {
   }
 }
 
-/** Bounds what an endless variety of numbers can make a table hold. */
+/** Bounds what an endless variety of values can make a table hold. */
 const MAX_TEXTS = 4096;
 
-/** The texts of numbers, each made when its number is first seen. */
-export class TextTable {
-  private readonly texts = new Map<number, Text>();
-  private readonly textOf: (value: number) => string;
+/** The texts of values, each made when its value is first seen. */
+export class TextTable<T extends number | string = number> {
+  private readonly texts = new Map<T, Text>();
+  private readonly textOf: (value: T) => string;
 
-  constructor(textOf: (value: number) => string) {
+  constructor(textOf: (value: T) => string) {
     this.textOf = textOf;
   }
 
   /** Sets the span to the text of `value`. */
-  put(value: number, span: Span): void {
+  put(value: T, span: Span): void {
     let text = this.texts.get(value);
     if (text === undefined) {
       if (this.texts.size >= MAX_TEXTS) this.texts.clear();

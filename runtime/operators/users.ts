@@ -5,7 +5,7 @@ import type { Batch } from '../data/batch.js';
 import type { DataSource } from '../data/data-source.js';
 import { type Field, type Locator, locatorOf, numberReaderOf } from '../data/field.js';
 import type { BatchStep } from './operator.js';
-import { Text, TextTable } from './text.js';
+import { TextTable } from './text.js';
 
 export interface UserFiles {
   /** Default /etc/passwd. */
@@ -202,26 +202,15 @@ function nameLocator(locate: Locator, file: NameFile): Locator {
   };
 }
 
-/** Bounds what containers can make a table hold. */
-const MAX_TEXTS = 4096;
-
 function containerNameLocator(locate: Locator, file: NameFile, ofContainer: ContainerNameOf): Locator {
   const read = numberReaderOf('uint32');
-  const texts = new Map<string, Text>();
-  const textOf = (name: string): Text => {
-    let text = texts.get(name);
-    if (text === undefined) {
-      if (texts.size >= MAX_TEXTS) texts.clear();
-      texts.set(name, (text = new Text(name)));
-    }
-    return text;
-  };
+  const texts = new TextTable<string>((name) => name);
   return (batch, row, span) => {
     if (!locate(batch, row, span)) return false;
     const id = read(span);
     const name = ofContainer(batch, row, id);
     if (name === undefined || name === file.nameOf(id)) return false;
-    textOf(name).put(span);
+    texts.put(name, span);
     return true;
   };
 }

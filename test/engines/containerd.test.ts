@@ -194,7 +194,6 @@ describe.skipIf(!canRunContainerd())('containers of containerd', { timeout: 90_0
     expect(ageMs).toBeLessThan(60_000);
     expect(row.container.pod).toBeUndefined();
     expect(table.byMntns(row.container.mntns)).toBe(row);
-    expect(table.byCgroupId(row.container.cgroupId!)).toBe(row);
   });
 
   it('calls a container what nerdctl calls it', async () => {
