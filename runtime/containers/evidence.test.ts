@@ -14,6 +14,7 @@ function sighting(fields: Partial<Sighting>): Sighting {
     ownPids: true,
     cgroupId: 0,
     bootNs: 1e9,
+    sinceBootNs: 1e9,
     cgroup: '',
     parentCgroup: '',
     ancestor: '',

@@ -29,7 +29,7 @@ export function evidenceOf(seen: Sighting, id: string | undefined): Evidence | u
 
 /** A container of an engine, whose cgroup told its id. */
 function ofId(id: string, seen: Sighting): Evidence {
-  const state = statesOf([id])[0];
+  const state = statesOf([id], seen.bootNs)[0];
   const facts = readBundle(state?.bundle || findBundle(id), id);
   if (facts !== undefined && (facts.name !== '' || facts.pod !== undefined)) {
     return evidence({ key: id, id, seen, state, facts });
@@ -52,11 +52,11 @@ function ofNamed(seen: Sighting): Evidence | undefined {
     seen.parentCgroup,
   ]);
   const launcher = launcherOf(seen.parentPid, undefined);
-  const states = statesOf([...names].slice(0, MAX_NAMES).map(runtimeIdOf));
+  const states = statesOf([...names].slice(0, MAX_NAMES).map(runtimeIdOf), seen.bootNs);
   const state =
     states.find((one) => cgroupKey(one, seen, paths) !== undefined) ??
     stateOfLauncher(launcher, seen) ??
-    stateOfNamespace(seen.mntns);
+    stateOfNamespace(seen.mntns, seen.bootNs);
   if (state !== undefined) {
     const facts = readBundle(state.bundle, state.id);
     const key = cgroupKey(state, seen, paths) ?? state.folder;
@@ -78,7 +78,9 @@ function runtimeIdOf(cgroupName: string): string {
 function stateOfLauncher(launcher: Launcher | undefined, seen: Sighting): RuntimeState | undefined {
   if (launcher === undefined) return undefined;
   if (launcher.root !== '') return stateIn(launcher.root, launcher.id);
-  return statesOf([launcher.id]).find(({ pid }) => pid === seen.pid || mntnsOf(pid) === seen.mntns);
+  return statesOf([launcher.id], seen.bootNs).find(
+    ({ pid }) => pid === seen.pid || mntnsOf(pid) === seen.mntns,
+  );
 }
 
 /** The key of the container's cgroup when the process is in it, or below. */

@@ -45,6 +45,7 @@ function sighting(fields: Partial<Sighting> = {}): Sighting {
     ownPids: false,
     cgroupId: 0,
     bootNs: 1e9,
+    sinceBootNs: 1e9,
     cgroup: ID,
     parentCgroup: 'docker',
     ancestor: '',

@@ -14,8 +14,6 @@ import type { ContainerTable, TableRow } from './table.js';
 const ANSWER_MS = 2000;
 /** How long the name of a deleted container is kept. */
 const FORGET_MS = 10_000;
-/** What a gadget saw of an exec may be a little older than the sighting; what was in the namespace before, is more. */
-const BEFORE_SIGHTING_NS = 5e6;
 /** The root of the cgroup v2 tree, which holds no container. */
 const ROOT_CGROUP_ID = 1;
 
@@ -98,7 +96,7 @@ export class Namer {
   findRunning(): void {
     for (const [mntns, pid] of processesByMntns()) {
       if (this.#isAnswered(mntns)) continue;
-      const seen = { ...lookAt(pid, mntns), bootNs: 0 };
+      const seen = { ...lookAt(pid, mntns), bootNs: 0, sinceBootNs: 0 };
       const key = this.#keyOf(seen);
       if (key === undefined) this.#table.notContainer(mntns, 0);
       else this.#place(key, seen);
@@ -113,7 +111,7 @@ export class Namer {
     const key = this.#keyOf(seen);
     this.#settle(seen.mntns, key);
     if (key === undefined) {
-      this.#table.notContainer(seen.mntns, sinceOf(seen));
+      this.#table.notContainer(seen.mntns, seen.sinceBootNs);
       return;
     }
     const isUnnamed = this.#known.get(key)?.engine === undefined && this.#connected.size > 0;
@@ -122,7 +120,7 @@ export class Namer {
       const asked = { key, seen };
       this.#asking.set(seen.mntns, asked);
       // Whoever had the number of the namespace before has left it.
-      if (this.#keyOfNamespace(seen.mntns) !== key) this.#table.vacate(seen.mntns, sinceOf(seen));
+      if (this.#keyOfNamespace(seen.mntns) !== key) this.#table.vacate(seen.mntns, seen.sinceBootNs);
       await Promise.all([isUnnamed ? this.#ask(key) : undefined, reading]);
       // Meanwhile another container may have come to a namespace of the same number.
       if (this.#asking.get(seen.mntns) !== asked) return;
@@ -223,7 +221,7 @@ export class Namer {
     // An engine has told of this life, from its beginning to its end, while it was being asked.
     if (last?.container.key === key && (last.untilBootNs ?? 0) > seen.bootNs) return;
     const container = this.#table.byKey(key)?.container ?? this.#container(key, seen);
-    this.#table.add(container, seen.mntns, sinceOf(seen));
+    this.#table.add(container, seen.mntns, seen.sinceBootNs);
   }
 
   /** Has a container leave whose processes are gone. Another process may go on where the known one ended. */
@@ -267,7 +265,7 @@ export class Namer {
     const mntns = pid === 0 ? undefined : mntnsOf(pid);
     if (mntns === undefined || mntns === this.#hostMntns) return;
     const seen = lookAt(pid, mntns);
-    this.#table.add({ ...this.#container(key, seen), startedAt }, mntns, sinceOf(seen));
+    this.#table.add({ ...this.#container(key, seen), startedAt }, mntns, seen.sinceBootNs);
     void this.#accounts?.readFirst(key, pid, mntns);
   }
 
@@ -304,10 +302,6 @@ const NOTHING_KNOWN = {
   startedAt: '',
   bundle: '',
 };
-
-function sinceOf(seen: Sighting): number {
-  return Math.max(0, seen.bootNs - BEFORE_SIGHTING_NS);
-}
 
 function ownCgroupId(key: string, seen: Sighting): number | undefined {
   const isOwn = containerIdOf(seen.cgroup) === key || keyOfNames(seen.parentCgroup, seen.cgroup) === key;

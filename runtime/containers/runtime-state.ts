@@ -5,6 +5,7 @@
 // container's first process begins.
 
 import { join } from 'node:path';
+import { bootNowNs } from '../../bpf/clock.js';
 import { isContainerId } from './cgroup.js';
 import { arrayAt, countAt, stringAt, stringsAt } from './engines/json.js';
 import { isThere, namesIn, readJson, readStart, readText } from './host-files.js';
@@ -51,12 +52,41 @@ function roots(): string[] {
   return found;
 }
 
-/** The containers of these ids in the usual places; more than one when several runtimes have one of the same id. */
-export function statesOf(ids: readonly string[]): RuntimeState[] {
-  const places = roots();
+/** What the usual places held at one moment. */
+interface Listing {
+  /** CLOCK_BOOTTIME: it has every container whose first process had begun by then. */
+  readonly atBootNs: number;
+  readonly idsByRoot: ReadonlyMap<string, ReadonlySet<string>>;
+  /** By mount namespace of its first process: the container, as root and id. Made when it is first asked for. */
+  byMntns?: ReadonlyMap<number, readonly [string, string]>;
+}
+
+/** Kept, as thousands of processes may be sighted in a second, whoever makes mount namespaces. */
+let latest: Listing | undefined;
+
+/** What the places hold, or held after `seenBootNs`; 0 is now. */
+function listingAfter(seenBootNs: number): Listing {
+  if (latest === undefined || seenBootNs === 0 || latest.atBootNs < seenBootNs) {
+    const atBootNs = bootNowNs();
+    const idsByRoot = new Map(roots().map((root) => [root, new Set(namesIn(root, MAX_LISTED))]));
+    latest = { atBootNs, idsByRoot };
+  }
+  return latest;
+}
+
+/**
+ * The containers of these ids in the usual places, as they were when a process was seen (CLOCK_BOOTTIME; 0 is now);
+ * more than one when several runtimes have one of the same id.
+ */
+export function statesOf(ids: readonly string[], seenBootNs: number): RuntimeState[] {
+  const { idsByRoot } = listingAfter(seenBootNs);
   return ids
     .filter(isRuntimeId)
-    .flatMap((id) => places.map((root) => stateIn(root, id)))
+    .flatMap((id) =>
+      Array.from(idsByRoot, ([root, listed]) =>
+        listed.has(id) || listed.size === MAX_LISTED ? stateIn(root, id) : undefined,
+      ),
+    )
     .filter((state) => state !== undefined);
 }
 
@@ -105,22 +135,29 @@ function stateOfCrun(json: unknown, id: string, folder: string): RuntimeState {
   };
 }
 
-/** The container whose first process is in this mount namespace. */
-export function stateOfNamespace(mntns: number): RuntimeState | undefined {
+/** The container whose first process is in this mount namespace, when a process was seen there, as in {@link statesOf}. */
+export function stateOfNamespace(mntns: number, seenBootNs: number): RuntimeState | undefined {
+  const listing = listingAfter(seenBootNs);
+  listing.byMntns ??= firstProcesses(listing);
+  const [root, id] = listing.byMntns.get(mntns) ?? [];
+  const state = root === undefined || id === undefined ? undefined : stateIn(root, id);
+  // A container that ended keeps its pid in the file, which may be another process's by now.
+  return state !== undefined && startTicksOf(state.pid) === state.startTicks ? state : undefined;
+}
+
+function firstProcesses({ idsByRoot }: Listing): Map<number, readonly [string, string]> {
+  const found = new Map<number, readonly [string, string]>();
   let left = MAX_SCANNED;
-  for (const root of roots()) {
+  for (const [root, listed] of idsByRoot) {
     // Those of engines are told by their cgroup.
-    const ids = namesIn(root, MAX_LISTED).filter((name) => isRuntimeId(name) && !isContainerId(name));
-    for (const id of ids.slice(0, left)) {
-      if (mntnsOf(pidIn(root, id)) !== mntns) continue;
-      const state = stateIn(root, id);
-      // A container that ended keeps its pid in the file, which may be another process's by now.
-      if (state !== undefined && startTicksOf(state.pid) === state.startTicks) return state;
+    const ids = [...listed].filter((name) => isRuntimeId(name) && !isContainerId(name));
+    for (const id of ids.slice(0, Math.max(0, left))) {
+      const mntns = mntnsOf(pidIn(root, id));
+      if (mntns !== undefined && !found.has(mntns)) found.set(mntns, [root, id]);
     }
     left -= ids.length;
-    if (left <= 0) break;
   }
-  return undefined;
+  return found;
 }
 
 /** The first process as the beginning of the file says: the rest is long. */

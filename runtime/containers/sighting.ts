@@ -14,14 +14,26 @@ export interface Sighting {
   /** Inode number of its cgroup in the v2 tree; 0 when unknown. */
   readonly cgroupId: number;
   readonly bootNs: number;
+  /** What happened in the namespace from then on is its own, and no longer of whoever had the number before. */
+  readonly sinceBootNs: number;
   /** Names of its cgroup, of the one above, and of the nearest above that could hold a container id; empty = none. */
   readonly cgroup: string;
   readonly parentCgroup: string;
   readonly ancestor: string;
 }
 
+/** An exec is seen when it is done; a gadget may see what it did before. */
+const EXEC_NS = 1e6;
+
+/** When whoever is seen in a namespace may have come; `beforeBootNs` is when another one was last seen there. */
+export function sinceOf(bootNs: number, beforeBootNs = 0): number {
+  // The number may have been used again within less than a millisecond.
+  return Math.max(bootNs - EXEC_NS, (bootNs + beforeBootNs) / 2);
+}
+
 /** Looks at a running process now. Of one that is gone, little is known. */
 export function lookAt(pid: number, mntns: number): Sighting {
+  const bootNs = bootNowNs();
   const pidns = namespaceOf(pid, 'pid');
   const names = cgroupNames(pid);
   return {
@@ -30,7 +42,8 @@ export function lookAt(pid: number, mntns: number): Sighting {
     parentPid: parentOf(pid) ?? 0,
     ownPids: pidns !== undefined && pidns !== hostPidns(),
     cgroupId: 0,
-    bootNs: bootNowNs(),
+    bootNs,
+    sinceBootNs: sinceOf(bootNs),
     cgroup: names.at(-1) ?? '',
     parentCgroup: names.at(-2) ?? '',
     ancestor: '',

@@ -12,7 +12,7 @@ import {
   type BpfObject,
 } from '../../bpf/index.js';
 import { hostPidns } from './proc.js';
-import type { Sighting } from './sighting.js';
+import { type Sighting, sinceOf } from './sighting.js';
 
 export interface TrackerOptions {
   readonly hostMntns: number;
@@ -42,7 +42,10 @@ const AT = {
   ancestor: 296,
   end: 424,
 };
-const BATCH_RECORDS = 128;
+/** With the header that the ring puts before it. */
+const RECORD_BYTES = 8 + AT.end;
+/** As many are told of at once: who waits for one, waits for so many at most. */
+const BATCH_RECORDS = 32;
 
 /** From the compiled file (dist/runtime/containers) and from the source. */
 const PLACES = ['tracker.bpf.o', '../../dist/runtime/containers/tracker.bpf.o'];
@@ -54,9 +57,12 @@ export class Tracker {
   readonly #ring: RingReader;
   readonly #onSighting: (seen: Sighting) => void;
   readonly #timer: NodeJS.Timeout;
+  /** By mount namespace; bounded, as the kernel hands the lowest free number out. */
+  readonly #lastBootNs = new Map<number, number>();
   readonly #buffer = new Uint8Array(BATCH_RECORDS * AT.end);
   readonly #offsets = new Uint32Array(BATCH_RECORDS + 1);
-  readonly #sequence = new Int32Array(new SharedArrayBuffer(4));
+  /** See `Sightings.progress`. */
+  readonly #progress = new Int32Array(new SharedArrayBuffer(8));
 
   /**
    * Loads and attaches the program: to be done before any gadget's is attached, as programs of one hook run in the
@@ -82,25 +88,40 @@ export class Tracker {
   }
 
   /** For readers of events, which must not be ahead of what is seen here: see pipeline/sightings.ts. */
-  get sightings(): { fd: number; sizeBytes: number; sequence: SharedArrayBuffer } {
+  get sightings(): { fd: number; sizeBytes: number; batchBytes: number; progress: SharedArrayBuffer } {
     const { fd, maxEntries } = this.#object.map('sightings');
-    return { fd, sizeBytes: maxEntries, sequence: this.#sequence.buffer };
+    const batchBytes = BATCH_RECORDS * RECORD_BYTES;
+    return { fd, sizeBytes: maxEntries, batchBytes, progress: this.#progress.buffer };
   }
 
   /** Reports at once what has been seen so far. */
   poll(): void {
     if (this.#ring.availableBytes() === 0) return;
-    Atomics.add(this.#sequence, 0, 1);
+    let count: number;
+    do count = this.#pollBatch();
+    while (count === BATCH_RECORDS);
+  }
+
+  #pollBatch(): number {
+    Atomics.add(this.#progress, 0, 1);
+    let count = 0;
     try {
-      let count: number;
-      do {
-        count = this.#ring.drain(this.#buffer, this.#offsets, 0, AT.end);
-        for (let i = 0; i < count; i++) this.#onSighting(parse(this.#buffer, this.#offsets[i]!));
-      } while (count === BATCH_RECORDS);
+      count = this.#ring.drain(this.#buffer, this.#offsets, 0, AT.end);
+      for (let i = 0; i < count; i++) this.#report(this.#offsets[i]!);
     } finally {
-      Atomics.add(this.#sequence, 0, 1);
-      Atomics.notify(this.#sequence, 0);
+      Atomics.add(this.#progress, 1, count * RECORD_BYTES);
+      Atomics.add(this.#progress, 0, 1);
+      Atomics.notify(this.#progress, 0);
     }
+    return count;
+  }
+
+  #report(offset: number): void {
+    const seen = parse(this.#buffer, offset);
+    const { mntns, bootNs } = seen;
+    const before = this.#lastBootNs.get(mntns);
+    this.#lastBootNs.set(mntns, bootNs);
+    this.#onSighting({ ...seen, sinceBootNs: sinceOf(bootNs, before) });
   }
 
   close(): void {
@@ -139,7 +160,7 @@ function attach(object: BpfObject): void {
   }
 }
 
-function parse(bytes: Uint8Array, start: number): Sighting {
+function parse(bytes: Uint8Array, start: number): Omit<Sighting, 'sinceBootNs'> {
   const view = new DataView(bytes.buffer, bytes.byteOffset + start, AT.end);
   return {
     mntns: Number(view.getBigUint64(AT.mntns, true)),

@@ -156,7 +156,12 @@ export class ContainerView {
 
   #occupy(mntns: number, index: number, sinceBootNs: number): void {
     const before = this.#tenancies.get(mntns | 0);
-    if (before?.index === index) return;
+    if (before?.index === index) {
+      // It was there before it was first heard of.
+      if (before.older !== undefined && sinceBootNs > 0)
+        before.older.untilBootNs = Math.min(before.older.untilBootNs, sinceBootNs);
+      return;
+    }
     const older = before?.index === UNKNOWN ? before.older : before;
     if (older !== undefined) {
       // A snapshot does not tell since when, but until when whoever was there before.
