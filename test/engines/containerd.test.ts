@@ -4,19 +4,16 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { ObjectSpec, RingReader } from '../../bpf/index.js';
 import type { TableChange } from '../../runtime/containers/change.js';
 import { GrpcClient } from '../../runtime/containers/engines/grpc.js';
 import type { EngineOptions } from '../../runtime/containers/engines/index.js';
 import { stringAt } from '../../runtime/containers/engines/json.js';
 import { ContainerManager } from '../../runtime/containers/manager.js';
 import { Selector, type SelectorOptions } from '../../runtime/containers/selector.js';
-import { ContainerView } from '../../runtime/containers/view.js';
-import { compileFile } from '../live/compile.js';
 import { until } from '../until.js';
 import { BUSYBOX, canRunContainerd, PAUSE, startContainerd, type Containerd } from './containerd.js';
+import { ExecTrace } from './exec-trace.js';
 
 /** Lives until it is killed. */
 const IDLE = ['sleep', '1000'];
@@ -26,13 +23,11 @@ const DIGEST = /sha256:[0-9a-f]{64}/;
 describe.skipIf(!canRunContainerd())('containers of containerd', { timeout: 90_000 }, () => {
   let containerd: Containerd;
   let cri: GrpcClient;
-  let execs: Uint8Array;
   let manager: ContainerManager | undefined;
   let changes: TableChange[];
   const cleanups: (() => unknown)[] = [];
 
   beforeAll(async () => {
-    execs = compileFile(fileURLToPath(new URL('execs.bpf.c', import.meta.url)));
     containerd = await startContainerd();
     for (const namespace of ['default', 'other', 'moby', 'k8s.io']) containerd.importImages(namespace);
     cri = new GrpcClient(containerd.socketPath, { folder: 'cri', files: ['api.proto'] });
@@ -102,32 +97,12 @@ describe.skipIf(!canRunContainerd())('containers of containerd', { timeout: 90_0
     expect(await new Promise((resolve) => client.once('exit', resolve))).toBe(0);
   }
 
-  /** Traces execs as a gadget would; the function returned tells the paths so far, by name of the container. */
+  /** The function returned tells the paths executed so far, by name of the container. */
   async function traceExecs(): Promise<() => Record<string, string[]>> {
-    const spec = ObjectSpec.open(execs, 'execs');
-    spec.reuseMap('gadget_mntns_filter_map', manager!.filterMap!.fd);
-    const object = await spec.load();
-    object.program('execve_begins').attach();
-    const ring = new RingReader(object.map('events').fd, object.map('events').maxEntries);
-    cleanups.push(() => (ring.close(), object.close()));
-    const byContainer: Record<string, string[]> = {};
-    return () => {
-      const buffer = new Uint8Array(1 << 18);
-      const offsets = new Uint32Array(1025);
-      const data = new DataView(buffer.buffer);
-      const view = new ContainerView();
-      for (const one of manager!.table.snapshot()) view.apply(structuredClone(one));
-      for (const offset of offsets.subarray(0, ring.drain(buffer, offsets, 0, 80))) {
-        const mntns = Number(data.getBigUint64(offset, true));
-        const index = view.indexOf(mntns, 0, Number(data.getBigUint64(offset + 8, true)));
-        const path = Buffer.from(buffer.subarray(offset + 16, offset + 80))
-          .toString('latin1')
-          .replace(/\0.*/s, '');
-        if (!view.isSelected(index)) continue;
-        (byContainer[manager!.table.byIndex(index)!.container.name] ??= []).push(path);
-      }
-      return byContainer;
-    };
+    const trace = await ExecTrace.start(manager!);
+    cleanups.push(() => trace.close());
+    // Others may run containers here.
+    return () => trace.paths(({ name, runtime }) => (runtime === 'containerd' ? name : undefined));
   }
 
   async function callCri(method: string, request: object, answer: string): Promise<string> {

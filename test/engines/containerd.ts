@@ -16,14 +16,13 @@ import {
   openSync,
   readdirSync,
   readFileSync,
-  rmdirSync,
   rmSync,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { until } from '../until.js';
+import { endDaemon, lastLines, removeEmptyCgroups, unmountBelow } from './leftovers.js';
 import { makeImageArchive, makeRootfs } from './rootfs.js';
 
 export const BUSYBOX = 'docker.io/library/busybox:latest';
@@ -31,7 +30,6 @@ export const BUSYBOX = 'docker.io/library/busybox:latest';
 export const PAUSE = 'registry.k8s.io/pause:3.6';
 
 const READY_TIMEOUT_MS = 60_000;
-const STOP_TIMEOUT_MS = 30_000;
 
 export interface Containerd {
   readonly socketPath: string;
@@ -118,14 +116,15 @@ class PrivateContainerd implements Containerd {
   }
 
   async start(): Promise<void> {
-    const log = openSync(join(this.#directory, 'containerd.log'), 'a');
+    const logPath = join(this.#directory, 'containerd.log');
+    const log = openSync(logPath, 'a');
     this.#daemon = spawn('containerd', ['-c', join(this.#directory, 'config.toml')], {
       detached: true,
       stdio: ['ignore', log, log],
     });
     closeSync(log);
     await until(() => this.#answers(), 'containerd', READY_TIMEOUT_MS).catch((cause: unknown) => {
-      throw new Error(`containerd does not start: ${this.#lastLog()}`, { cause });
+      throw new Error(`containerd does not start: ${lastLines(logPath)}`, { cause });
     });
   }
 
@@ -163,15 +162,7 @@ class PrivateContainerd implements Containerd {
   async stop(): Promise<void> {
     const daemon = this.#daemon;
     this.#daemon = undefined;
-    if (daemon?.pid === undefined || daemon.exitCode !== null) return;
-    const ended = new Promise((resolve) => daemon.once('exit', resolve));
-    daemon.kill('SIGTERM');
-    const inTime = await Promise.race([
-      ended.then(() => true),
-      sleep(STOP_TIMEOUT_MS, false, { ref: false }),
-    ]);
-    if (!inTime) daemon.kill('SIGKILL');
-    await ended;
+    await endDaemon(daemon);
   }
 
   async close(): Promise<void> {
@@ -183,7 +174,7 @@ class PrivateContainerd implements Containerd {
     }
     await this.stop();
     await this.#endShims();
-    removeEmptyCgroups(namespaces);
+    removeEmptyCgroups(...namespaces);
     unmountBelow(this.#directory);
     rmSync(this.#directory, { recursive: true, force: true });
   }
@@ -201,10 +192,6 @@ class PrivateContainerd implements Containerd {
       }
       return left.length === 0;
     }, 'the end of all shims');
-  }
-
-  #lastLog(): string {
-    return readFileSync(join(this.#directory, 'containerd.log'), 'utf8').split('\n').slice(-8).join('\n');
   }
 }
 
@@ -239,25 +226,4 @@ function processesNaming(directory: string): number[] {
       return false;
     }
   });
-}
-
-/** The daemon leaves the cgroups of its namespaces behind; those that other daemons use are not empty. */
-function removeEmptyCgroups(namespaces: readonly string[]): void {
-  for (const hierarchy of readdirSync('/sys/fs/cgroup')) {
-    for (const namespace of namespaces) {
-      try {
-        rmdirSync(join('/sys/fs/cgroup', hierarchy, namespace));
-      } catch {
-        // Not there, or in use.
-      }
-    }
-  }
-}
-
-function unmountBelow(directory: string): void {
-  const mounts = readFileSync('/proc/self/mounts', 'utf8')
-    .split('\n')
-    .map((line) => line.split(' ')[1] ?? '')
-    .filter((path) => path.startsWith(`${directory}/`));
-  for (const path of mounts.reverse()) spawnSync('umount', ['-l', path], { stdio: 'ignore' });
 }

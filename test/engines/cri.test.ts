@@ -2,18 +2,15 @@
 
 import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
-import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { ObjectSpec, RingReader } from '../../bpf/index.js';
 import { type Container, isSandbox } from '../../runtime/containers/container.js';
 import { ContainerManager } from '../../runtime/containers/manager.js';
 import { Selector, type SelectorOptions } from '../../runtime/containers/selector.js';
-import { ContainerView, UNKNOWN } from '../../runtime/containers/view.js';
 import { Ig, type ExecEvent } from '../ig.js';
-import { compileFile } from '../live/compile.js';
 import { until } from '../until.js';
 import { canRunContainerd, startContainerd, type Containerd } from './containerd.js';
 import { POD_NAMESPACE, PodMaker } from './cri.js';
+import { ExecTrace } from './exec-trace.js';
 
 /** Lives until it is removed. */
 const IDLE = ['sleep', '1000'];
@@ -25,10 +22,8 @@ const NAMESPACE = `shop-${randomBytes(3).toString('hex')}`;
 describe.skipIf(!canRunContainerd())('pods', { timeout: 120_000 }, () => {
   let containerd: Containerd;
   let node: PodMaker;
-  let execs: Uint8Array;
 
   beforeAll(async () => {
-    execs = compileFile(fileURLToPath(new URL('execs.bpf.c', import.meta.url)));
     containerd = await startContainerd();
     containerd.importImages(POD_NAMESPACE);
     node = new PodMaker(containerd);
@@ -68,31 +63,15 @@ describe.skipIf(!canRunContainerd())('pods', { timeout: 120_000 }, () => {
       return manager;
     }
 
-    /** Traces execs as a gadget would; the function returned tells the paths so far, by `pod/container`. */
+    /** The function returned tells the paths executed so far, by `pod/container`. */
     async function traceExecs(): Promise<() => Record<string, string[]>> {
-      const spec = ObjectSpec.open(execs, 'execs');
-      spec.reuseMap('gadget_mntns_filter_map', manager!.filterMap!.fd);
-      const object = await spec.load();
-      object.program('execve_begins').attach();
-      const ring = new RingReader(object.map('events').fd, object.map('events').maxEntries);
-      cleanups.push(() => (ring.close(), object.close()));
-      const view = new ContainerView();
-      for (const change of manager!.table.snapshot()) view.apply(change);
-      manager!.table.subscribe((change) => view.apply(structuredClone(change)));
-      let unknown: Exec[] = [];
-      const found: Record<string, string[]> = {};
-      return () => {
-        const seen = [...unknown, ...drain(ring)];
-        unknown = seen.filter(({ mntns, bootNs }) => view.indexOf(mntns, 0, bootNs) === UNKNOWN);
-        for (const { mntns, bootNs, path } of seen) {
-          const index = view.indexOf(mntns, 0, bootNs);
-          const container = manager!.table.byIndex(index)?.container;
-          // Others may run containers here.
-          if (container === undefined || !view.isSelected(index) || !node.made.has(container.key)) continue;
-          (found[`${container.pod?.podName}/${container.pod?.containerName}`] ??= []).push(path);
-        }
-        return found;
-      };
+      const trace = await ExecTrace.start(manager!);
+      cleanups.push(() => trace.close());
+      // Others may run containers here.
+      return () =>
+        trace.paths(({ key, pod }) =>
+          node.made.has(key) ? `${pod?.podName}/${pod?.containerName}` : undefined,
+        );
     }
 
     /** The container of this key, in the table, now or before. */
@@ -267,27 +246,6 @@ describe.skipIf(!canRunContainerd())('pods', { timeout: 120_000 }, () => {
 
 interface PodEvent extends ExecEvent {
   readonly k8s?: unknown;
-}
-
-interface Exec {
-  readonly mntns: number;
-  readonly bootNs: number;
-  readonly path: string;
-}
-
-/** What execs.bpf.c has reported since the last time. */
-function drain(ring: RingReader): Exec[] {
-  const buffer = new Uint8Array(1 << 18);
-  const offsets = new Uint32Array(1025);
-  const count = ring.drain(buffer, offsets, 0, 80);
-  const data = new DataView(buffer.buffer);
-  return Array.from(offsets.subarray(0, count), (offset) => ({
-    mntns: Number(data.getBigUint64(offset, true)),
-    bootNs: Number(data.getBigUint64(offset + 8, true)),
-    path: Buffer.from(buffer.subarray(offset + 16, offset + 80))
-      .toString('latin1')
-      .replace(/\0.*/s, ''),
-  }));
 }
 
 function keyOf(mntns: number): Uint8Array {

@@ -7,11 +7,10 @@
 //   await pod.remove();                                      // the pod, and what is in it
 
 import { randomUUID } from 'node:crypto';
-import { readdirSync, rmdirSync } from 'node:fs';
-import { join } from 'node:path';
 import { GrpcClient } from '../../runtime/containers/engines/grpc.js';
 import { stringAt } from '../../runtime/containers/engines/json.js';
 import { BUSYBOX, type Containerd } from './containerd.js';
+import { removeEmptyCgroups } from './leftovers.js';
 
 const TIMEOUT_MS = 60_000;
 /** Of containerd, where pods live whoever made them. */
@@ -139,18 +138,5 @@ export class Pod {
     await this.#node.call('StopPodSandbox', { podSandboxId: this.id });
     await this.#node.call('RemovePodSandbox', { podSandboxId: this.id });
     removeEmptyCgroups(`kubepods/besteffort/pod${this.uid}`);
-  }
-}
-
-/** As kubelet removes what it made; those of others are not empty. */
-function removeEmptyCgroups(...paths: readonly string[]): void {
-  for (const hierarchy of readdirSync('/sys/fs/cgroup')) {
-    for (const path of paths) {
-      try {
-        rmdirSync(join('/sys/fs/cgroup', hierarchy, path));
-      } catch {
-        // Not there, or in use.
-      }
-    }
   }
 }

@@ -2,16 +2,15 @@
 
 import { spawn, spawnSync } from 'node:child_process';
 import { arch } from 'node:os';
-import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { ObjectSpec, RingReader, type BpfMap } from '../../bpf/index.js';
+import type { BpfMap } from '../../bpf/index.js';
 import type { TableChange } from '../../runtime/containers/change.js';
 import { ContainerManager } from '../../runtime/containers/manager.js';
 import { hostMntns, mntnsOf } from '../../runtime/containers/proc.js';
 import { Selector, type SelectorOptions } from '../../runtime/containers/selector.js';
 import { ContainerView, NOT_CONTAINER, UNKNOWN } from '../../runtime/containers/view.js';
-import { compileFile } from '../live/compile.js';
 import { canRunDockerd, startDockerd, type Dockerd } from './dockerd.js';
+import { ExecTrace } from './exec-trace.js';
 
 const RUN = ['run', '--rm', '--network=none'];
 /** Lives until it is removed, and dies at once then. */
@@ -19,13 +18,11 @@ const IDLE = ['busybox', 'sleep', '1000'];
 
 describe.skipIf(!canRunDockerd())('containers of docker', { timeout: 60_000 }, () => {
   let dockerd: Dockerd;
-  let execs: Uint8Array;
   let manager: ContainerManager | undefined;
   let changes: TableChange[];
   const cleanups: (() => void)[] = [];
 
   beforeAll(async () => {
-    execs = compileFile(fileURLToPath(new URL('execs.bpf.c', import.meta.url)));
     dockerd = await startDockerd();
     dockerd.importBusybox();
   }, 90_000);
@@ -83,30 +80,12 @@ describe.skipIf(!canRunDockerd())('containers of docker', { timeout: 60_000 }, (
     return map?.lookup(key) !== undefined;
   }
 
-  /** Traces execs as a gadget would; the function returned tells the paths so far, by name of the container. */
+  /** The function returned tells the paths executed so far, by name of the container. */
   async function traceExecs(): Promise<() => Record<string, string[]>> {
-    const spec = ObjectSpec.open(execs, 'execs');
-    spec.reuseMap('gadget_mntns_filter_map', manager!.filterMap!.fd);
-    const object = await spec.load();
-    object.program('execve_begins').attach();
-    const ring = new RingReader(object.map('events').fd, object.map('events').maxEntries);
-    cleanups.push(() => (ring.close(), object.close()));
-    const byContainer: Record<string, string[]> = {};
-    return () => {
-      const buffer = new Uint8Array(1 << 18);
-      const offsets = new Uint32Array(1025);
-      const count = ring.drain(buffer, offsets, 0, 80);
-      const data = new DataView(buffer.buffer);
-      for (const offset of offsets.subarray(0, count)) {
-        const { name, selected } = whoseIs(
-          Number(data.getBigUint64(offset, true)),
-          Number(data.getBigUint64(offset + 8, true)),
-        );
-        const path = Buffer.from(buffer.subarray(offset + 16, offset + 80)).toString('latin1');
-        if (selected) (byContainer[name] ??= []).push(path.replace(/\0.*/s, ''));
-      }
-      return byContainer;
-    };
+    const trace = await ExecTrace.start(manager!);
+    cleanups.push(() => trace.close());
+    // Others may run containers here.
+    return () => trace.paths(({ name, runtime }) => (runtime === 'docker' ? name : undefined));
   }
 
   /** What a reader with a copy of the table says of an event. */
@@ -149,7 +128,10 @@ describe.skipIf(!canRunDockerd())('containers of docker', { timeout: 60_000 }, (
     dockerd.spawnDocker(...RUN, '--name', 'late', ...IDLE);
     const first = await added('late');
     expect(first.container).toMatchObject({ runtime: 'docker', startedAt: '', imageName: 'busybox' });
-    const told = await change('add', ({ container }) => container.startedAt !== '');
+    const told = await change(
+      'add',
+      ({ container }) => container.name === 'late' && container.startedAt !== '',
+    );
     expect(told.index).toBe(first.index);
   });
 

@@ -6,15 +6,14 @@
 //   await dockerd.close();                     // stops it and its containers, removes the directory
 
 import { execFileSync, spawn, spawnSync, type ChildProcess } from 'node:child_process';
-import { closeSync, mkdtempSync, openSync, readdirSync, readFileSync, rmdirSync, rmSync } from 'node:fs';
+import { closeSync, mkdtempSync, openSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { until } from '../until.js';
+import { endDaemon, lastLines, removeEmptyCgroups, unmountBelow } from './leftovers.js';
 import { makeRootfs } from './rootfs.js';
 
 const READY_TIMEOUT_MS = 60_000;
-const STOP_TIMEOUT_MS = 30_000;
 
 export interface Dockerd {
   readonly socketPath: string;
@@ -98,11 +97,12 @@ class PrivateDockerd implements Dockerd {
   }
 
   async start(): Promise<void> {
-    const log = openSync(join(this.#directory, 'dockerd.log'), 'a');
+    const logPath = join(this.#directory, 'dockerd.log');
+    const log = openSync(logPath, 'a');
     this.#daemon = spawn('dockerd', this.#arguments(), { detached: true, stdio: ['ignore', log, log] });
     closeSync(log);
     await until(() => this.#answers(), 'dockerd', READY_TIMEOUT_MS).catch((cause: unknown) => {
-      throw new Error(`dockerd does not start: ${this.#lastLog()}`, { cause });
+      throw new Error(`dockerd does not start: ${lastLines(logPath)}`, { cause });
     });
   }
 
@@ -125,15 +125,7 @@ class PrivateDockerd implements Dockerd {
   async stop(): Promise<void> {
     const daemon = this.#daemon;
     this.#daemon = undefined;
-    if (daemon?.pid === undefined || daemon.exitCode !== null) return;
-    const ended = new Promise((resolve) => daemon.once('exit', resolve));
-    daemon.kill('SIGTERM');
-    const inTime = await Promise.race([
-      ended.then(() => true),
-      sleep(STOP_TIMEOUT_MS, false, { ref: false }),
-    ]);
-    if (!inTime) daemon.kill('SIGKILL');
-    await ended;
+    await endDaemon(daemon);
   }
 
   async close(): Promise<void> {
@@ -141,7 +133,7 @@ class PrivateDockerd implements Dockerd {
     // Containers that ignore SIGTERM would make the daemon wait ten seconds for each.
     if (this.#daemon?.exitCode === null) await this.removeContainers().catch(() => undefined);
     await this.stop();
-    removeEmptyCgroups();
+    removeEmptyCgroups('docker');
     unmountBelow(this.#directory);
     rmSync(this.#directory, { recursive: true, force: true });
   }
@@ -160,27 +152,4 @@ class PrivateDockerd implements Dockerd {
   #environment(): NodeJS.ProcessEnv {
     return { ...process.env, DOCKER_CONFIG: join(this.#directory, 'client'), DOCKER_HOST: '' };
   }
-
-  #lastLog(): string {
-    return readFileSync(join(this.#directory, 'dockerd.log'), 'utf8').split('\n').slice(-8).join('\n');
-  }
-}
-
-/** The daemon leaves its cgroups behind; those of other daemons are not empty, or not below these. */
-function removeEmptyCgroups(): void {
-  for (const hierarchy of readdirSync('/sys/fs/cgroup')) {
-    try {
-      rmdirSync(join('/sys/fs/cgroup', hierarchy, 'docker'));
-    } catch {
-      // Not there, or in use.
-    }
-  }
-}
-
-function unmountBelow(directory: string): void {
-  const mounts = readFileSync('/proc/self/mounts', 'utf8')
-    .split('\n')
-    .map((line) => line.split(' ')[1] ?? '')
-    .filter((path) => path.startsWith(`${directory}/`));
-  for (const path of mounts.reverse()) spawnSync('umount', ['-l', path], { stdio: 'ignore' });
 }

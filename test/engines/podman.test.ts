@@ -5,17 +5,14 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { ObjectSpec, RingReader } from '../../bpf/index.js';
 import type { TableChange } from '../../runtime/containers/change.js';
 import type { EngineOptions } from '../../runtime/containers/engines/index.js';
 import { ContainerManager } from '../../runtime/containers/manager.js';
 import { Selector, type SelectorOptions } from '../../runtime/containers/selector.js';
-import { ContainerView } from '../../runtime/containers/view.js';
-import { compileFile } from '../live/compile.js';
 import { until } from '../until.js';
 import { canRunDockerd, startDockerd } from './dockerd.js';
+import { ExecTrace } from './exec-trace.js';
 import { BUSYBOX, canRunPodman, startPodman, type Podman } from './podman.js';
 
 const NO_NETWORK = '--network=none';
@@ -26,13 +23,11 @@ const IDLE = ['busybox', 'sleep', '1000'];
 
 describe.skipIf(!canRunPodman())('containers of podman', { timeout: 60_000 }, () => {
   let podman: Podman;
-  let execs: Uint8Array;
   let manager: ContainerManager | undefined;
   let changes: TableChange[];
   const cleanups: (() => unknown)[] = [];
 
   beforeAll(async () => {
-    execs = compileFile(fileURLToPath(new URL('execs.bpf.c', import.meta.url)));
     podman = await startPodman();
     podman.importBusybox();
   }, 90_000);
@@ -82,32 +77,11 @@ describe.skipIf(!canRunPodman())('containers of podman', { timeout: 60_000 }, ()
     expect(await new Promise((resolve) => client.once('exit', resolve))).toBe(0);
   }
 
-  /** Traces execs as a gadget would; the function returned tells the {@link RARE} ones, by name of the container. */
+  /** The function returned tells the {@link RARE} paths executed so far, by name of the container. */
   async function traceExecs(): Promise<() => Record<string, string[]>> {
-    const spec = ObjectSpec.open(execs, 'execs');
-    spec.reuseMap('gadget_mntns_filter_map', manager!.filterMap!.fd);
-    const object = await spec.load();
-    object.program('execve_begins').attach();
-    const ring = new RingReader(object.map('events').fd, object.map('events').maxEntries);
-    cleanups.push(() => (ring.close(), object.close()));
-    const byContainer: Record<string, string[]> = {};
-    return () => {
-      const buffer = new Uint8Array(1 << 18);
-      const offsets = new Uint32Array(1025);
-      const data = new DataView(buffer.buffer);
-      const view = new ContainerView();
-      for (const one of manager!.table.snapshot()) view.apply(structuredClone(one));
-      for (const offset of offsets.subarray(0, ring.drain(buffer, offsets, 0, 80))) {
-        const mntns = Number(data.getBigUint64(offset, true));
-        const index = view.indexOf(mntns, 0, Number(data.getBigUint64(offset + 8, true)));
-        const path = Buffer.from(buffer.subarray(offset + 16, offset + 80))
-          .toString('latin1')
-          .replace(/\0.*/s, '');
-        if (!view.isSelected(index) || !RARE.includes(path)) continue;
-        (byContainer[manager!.table.byIndex(index)!.container.name] ??= []).push(path);
-      }
-      return byContainer;
-    };
+    const trace = await ExecTrace.start(manager!);
+    cleanups.push(() => trace.close());
+    return () => trace.paths(({ name }, path) => (RARE.includes(path) ? name : undefined));
   }
 
   it('finds a container that runs already, with all that podman knows of it', async () => {

@@ -9,11 +9,11 @@ import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import {
   appendFileSync,
   closeSync,
+  existsSync,
   mkdtempSync,
   openSync,
   readdirSync,
   readFileSync,
-  rmdirSync,
   rmSync,
   writeFileSync,
 } from 'node:fs';
@@ -21,6 +21,7 @@ import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { until } from '../until.js';
+import { cgroupTrees, removeEmptyCgroups, unmountBelow } from './leftovers.js';
 import { makeImageArchive, makeRootfs } from './rootfs.js';
 
 export const BUSYBOX = 'docker.io/library/busybox:latest';
@@ -146,7 +147,7 @@ class PrivatePodman implements Podman {
       this.removeContainers();
     } finally {
       await this.stopServing();
-      removeEmptyCgroups();
+      removeOwnCgroups();
       await until(() => this.#isRemoved(), 'the end of what podman runs in the background');
     }
   }
@@ -186,25 +187,15 @@ events_logfile_max_size = ${MAX_EVENTS_BYTES}
 `;
 }
 
-/** Podman leaves its cgroups behind; those of other instances are not empty. */
-function removeEmptyCgroups(): void {
-  for (const hierarchy of ['', ...readdirSync('/sys/fs/cgroup')]) {
-    const parent = join('/sys/fs/cgroup', hierarchy, 'libpod_parent');
-    try {
-      for (const name of readdirSync(parent, { withFileTypes: true })) {
-        if (name.isDirectory()) rmdirSync(join(parent, name.name));
-      }
-      rmdirSync(parent);
-    } catch {
-      // Not there, or in use.
-    }
-  }
-}
+/** Where podman puts its containers' cgroups. */
+const CGROUP = 'libpod_parent';
 
-function unmountBelow(directory: string): void {
-  const mounts = readFileSync('/proc/self/mounts', 'utf8')
-    .split('\n')
-    .map((line) => line.split(' ')[1] ?? '')
-    .filter((path) => path.startsWith(`${directory}/`));
-  for (const path of mounts.reverse()) spawnSync('umount', ['-l', path], { stdio: 'ignore' });
+/** Podman leaves its cgroups behind; those of other instances are not empty. */
+function removeOwnCgroups(): void {
+  const names = cgroupTrees().flatMap((tree) => {
+    const parent = join(tree, CGROUP);
+    return existsSync(parent) ? readdirSync(parent, { withFileTypes: true }) : [];
+  });
+  const folders = new Set(names.filter((entry) => entry.isDirectory()).map(({ name }) => name));
+  removeEmptyCgroups(...[...folders].map((name) => join(CGROUP, name)), CGROUP);
 }
