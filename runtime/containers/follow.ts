@@ -60,6 +60,7 @@ async function watchOnce(engine: Engine, listener: EngineListener, signal: Abort
       // Listed once the events are open, so that nothing falls between the two.
       listing = engine.list().then(
         (containers) => {
+          if (signal.aborted) return;
           listener.onList(containers);
           listed = true;
           for (const missed of early.splice(0)) listener.onEvent(missed);
@@ -69,6 +70,8 @@ async function watchOnce(engine: Engine, listener: EngineListener, signal: Abort
     },
     AbortSignal.any([signal, failed.signal]),
   );
+  // Nobody waits for a list that is not wanted any more: closing the engine breaks it off.
+  if (signal.aborted) return;
   await listing;
   if (failed.signal.aborted) throw failed.signal.reason;
 }

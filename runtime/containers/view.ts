@@ -57,6 +57,7 @@ interface Entry {
   readonly view: DataView;
   readonly ends: readonly number[];
   readonly selected: boolean;
+  readonly inPod: boolean;
   readonly accounts: Accounts | undefined;
   readonly namespaces: Set<number>;
 }
@@ -116,6 +117,10 @@ export class ContainerView {
   isSelected(index: number): boolean {
     if (index === NOT_CONTAINER) return this.#hostSelected;
     return this.#entries.get(index)?.selected ?? false;
+  }
+
+  isInPod(index: number): boolean {
+    return index >= 0 && (this.#entry(index)?.inPod ?? false);
   }
 
   /** Finds field `field` (place in {@link CONTAINER_FIELDS}); false when the container, or the value, is not known. */
@@ -209,7 +214,8 @@ function encode(container: Container, selected: boolean, namespaces: Set<number>
   const bytes = new Uint8Array(size);
   parts.forEach((part, i) => bytes.set(part, ends[i]! - part.length));
   const view = new DataView(bytes.buffer);
-  return { bytes, view, ends, selected, accounts: container.accounts, namespaces };
+  const { accounts, pod } = container;
+  return { bytes, view, ends, selected, inPod: pod !== undefined, accounts, namespaces };
 }
 
 function bytesOf(value: Value): Uint8Array {

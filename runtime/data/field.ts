@@ -6,6 +6,9 @@ import { type Kind, isFixed } from './kind.js';
 /** Finds the field's value of record `row`; false when the value is undefined. Must not allocate. */
 export type Locator = (batch: Batch, row: number, span: Span) => boolean;
 
+/** Whether record `row` may have any value of a group of fields; without it, none is defined. */
+export type Existence = (batch: Batch, row: number) => boolean;
+
 /** Where a field's value stands. */
 export type Location =
   /** In the record, at a fixed place. */
@@ -14,8 +17,11 @@ export type Location =
   | { readonly in: 'tail'; readonly offset: number }
   /** In a column that an operator adds to each batch. */
   | { readonly in: 'column'; readonly column: number }
-  /** Computed from other fields, `from`, when an output or a filter asks. */
-  | { readonly in: 'derived'; readonly locate: Locator; readonly from?: Field }
+  /**
+   * Computed from other fields, `from`, when an output or a filter asks. Fields that are undefined together have one
+   * function `exists`, which spares asking for each.
+   */
+  | { readonly in: 'derived'; readonly locate: Locator; readonly from?: Field; readonly exists?: Existence }
   /** A struct: its children hold the values. */
   | { readonly in: 'nowhere' };
 

@@ -1,4 +1,6 @@
 import { describe, expect, it } from 'vitest';
+import type { Batch } from '../data/batch.js';
+import type { Locator } from '../data/field.js';
 import { jsonOutput, jsonPrettyOutput } from './json.js';
 import { testBatch, testSource, written } from './testing.js';
 
@@ -27,6 +29,27 @@ describe('json', () => {
       '{"args":["sh","","a b"],"proc":{"comm":"sh","parent":{"exe":"/bin/sh"}},"zeta":7}\n' +
         '{"proc":{"comm":""},"zeta":1}\n',
     );
+  });
+
+  it('asks once for fields that are undefined together', () => {
+    const source = testSource([{ name: 'n', kind: 'uint8' }]);
+    const batch = testBatch(source, [{ n: 0 }, { n: 1 }]);
+    const exists = (of: Batch, row: number): boolean => of.bytes[of.offsets[row]!] === 1;
+    const asked: string[] = [];
+    for (const name of ['one', 'two']) {
+      const locate: Locator = (of, row, span) => {
+        asked.push(`${name} of ${row}`);
+        span.set(of.bytes, of.view, of.offsets[row]!, of.offsets[row]! + 1);
+        return true;
+      };
+      source.addField({
+        fullName: `group.${name}`,
+        kind: 'uint8',
+        location: { in: 'derived', locate, exists },
+      });
+    }
+    expect(written(jsonOutput(source), batch)).toBe('{"n":0}\n{"group":{"one":1,"two":1},"n":1}\n');
+    expect(asked).toEqual(['one of 1', 'two of 1']);
   });
 
   it('leaves out undefined values and structs without any', () => {

@@ -3,6 +3,7 @@
 import { type Batch, Span } from '../data/batch.js';
 import type { DataSource } from '../data/data-source.js';
 import {
+  type Existence,
   type Field,
   type Locator,
   locateTail,
@@ -90,10 +91,12 @@ export function compileRecord(fields: readonly Field[], style: TreeStyle, depth 
 function objectWriter(node: Node, style: TreeStyle, depth: number, span: Span): RecordWriter {
   const names = [...node.children.keys()].sort();
   const members = names.map((name) => compileMember(name, node.children.get(name)!, style, depth, span));
+  const exists = existenceOf(node);
   const { open } = style;
   const close = constant(style.close(depth));
   // One loop, no function per member: the engine then inlines most of what is called.
   return (batch, row, writer) => {
+    if (exists !== undefined && !exists(batch, row)) return false;
     const start = writer.position;
     for (let i = 0; i < members.length; i++) {
       const member = members[i]!;
@@ -118,6 +121,21 @@ function objectWriter(node: Node, style: TreeStyle, depth: number, span: Span): 
     writer.raw(close);
     return true;
   };
+}
+
+/** What tells that none of an object's members is defined, where one function tells it of all. */
+function existenceOf({ children }: Node): Existence | undefined {
+  const each = new Set(
+    Array.from(children.values(), (child) =>
+      child.children.size > 0 ? existenceOf(child) : existenceOfField(child.field!),
+    ),
+  );
+  const [first] = each;
+  return each.size === 1 ? first : undefined;
+}
+
+function existenceOfField({ location }: Field): Existence | undefined {
+  return location.in === 'derived' ? location.exists : undefined;
 }
 
 /** A name that is both a value and a struct is written as the struct: a key must not stand twice. */

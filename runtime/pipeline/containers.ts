@@ -1,8 +1,8 @@
 // Gives every event its container: a column of small integers, resolved to names when an output asks.
 
-import { type Batch, Column, MAX_BATCH_RECORDS } from '../data/batch.js';
+import { type Batch, MAX_BATCH_RECORDS } from '../data/batch.js';
 import type { DataSource } from '../data/data-source.js';
-import type { Field, Locator } from '../data/field.js';
+import type { Existence, Field, Locator } from '../data/field.js';
 import type { ContainerUsers } from '../operators/users.js';
 import { CONTAINER_FIELDS, type ContainerView, UNKNOWN } from '../containers/view.js';
 
@@ -70,9 +70,8 @@ export class ContainerNames {
   private readonly mntnsOffset: number;
   private readonly timestampOffset: number | undefined;
   private readonly pidOffset: number | undefined;
-  private readonly indexes = new Int32Array(MAX_BATCH_RECORDS);
-  private readonly column: Column;
-  private readonly columnNumber: number;
+  /** Of the batch that is being worked on: the container of each record. */
+  private readonly indexes = new Int32Array(MAX_BATCH_RECORDS).fill(UNKNOWN);
 
   /** Undefined for a data source without a mount namespace. */
   static of(source: DataSource, view: ContainerView, naming: Naming): ContainerNames | undefined {
@@ -92,12 +91,14 @@ export class ContainerNames {
     this.mntnsOffset = mntnsOffset;
     this.timestampOffset = recordOffset(source, 'type:gadget_timestamp');
     this.pidOffset = recordOffset(source, 'type:gadget_pid');
-    this.column = new Column('int32', new Uint8Array(this.indexes.buffer));
-    this.columnNumber = source.newColumn();
     const shown = node === undefined ? COLUMNS : KUBERNETES_COLUMNS;
-    this.addField(source, 'k8s.node', 'string', shown, nodeLocator(node));
+    const inContainer: Existence = (_, row) => this.indexes[row]! >= 0;
+    const inPod: Existence = (_, row) => this.view.isInPod(this.indexes[row]!);
+    const onNode = node === undefined ? inPod : undefined;
+    this.addField(source, 'k8s.node', 'string', shown, nodeLocator(node), onNode);
     for (const [place, { name, kind }] of CONTAINER_FIELDS.entries()) {
-      this.addField(source, name, kind, shown, this.locator(place));
+      const exists = name.startsWith('k8s.') ? inPod : inContainer;
+      this.addField(source, name, kind, shown, this.locator(place), exists);
     }
   }
 
@@ -107,6 +108,7 @@ export class ContainerNames {
     kind: Field['kind'],
     shown: readonly string[],
     locate: Locator,
+    exists: Existence | undefined,
   ): void {
     const { description, template } = PRESENTATIONS[fullName]!;
     source.addField({
@@ -115,26 +117,22 @@ export class ContainerNames {
       order: FIRST_ORDER + Object.keys(PRESENTATIONS).indexOf(fullName),
       hidden: !shown.includes(fullName),
       annotations: { description, ...(template === undefined ? {} : { template }) },
-      location: { in: 'derived', locate },
+      location: { in: 'derived', locate, ...(exists === undefined ? {} : { exists }) },
     });
   }
 
   /** What the containers of events call users and groups. */
   get users(): ContainerUsers {
     return {
-      user: (batch, row, uid) => this.view.userName(this.indexIn(batch, row), uid),
-      group: (batch, row, gid) => this.view.groupName(this.indexIn(batch, row), gid),
+      user: (_, row, uid) => this.view.userName(this.indexes[row]!, uid),
+      group: (_, row, gid) => this.view.groupName(this.indexes[row]!, gid),
     };
-  }
-
-  private indexIn(batch: Batch, row: number): number {
-    return batch.columns[this.columnNumber]?.view.getInt32(row * 4, true) ?? UNKNOWN;
   }
 
   /** What an engine has not said (yet) is undefined, not empty. */
   private locator(place: number): Locator {
-    return (batch, row, span) => {
-      const index = this.indexIn(batch, row);
+    return (_, row, span) => {
+      const index = this.indexes[row]!;
       return index >= 0 && this.view.locate(index, place, span);
     };
   }
@@ -145,7 +143,6 @@ export class ContainerNames {
    * containers are filtered, given to `lose`.
    */
   process(batch: Batch, fresh: boolean, { catchUp, hold, lose }: Waiting): void {
-    batch.columns[this.columnNumber] = this.column;
     const { view } = batch;
     let ahead = fresh;
     for (let row = 0; row < batch.count; row++) {

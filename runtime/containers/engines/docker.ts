@@ -8,7 +8,7 @@ import { inspectRunning, parseEvent } from './http-engine.js';
 import { arrayAt, at, countAt, stringAt, stringsAt } from './json.js';
 import { remember } from './remember.js';
 import { type EngineSocket, engineSocket, unreachable } from './socket.js';
-import { getJson, NOT_FOUND, streamLines } from './unix-http.js';
+import { HttpClient, NOT_FOUND } from './unix-http.js';
 
 /** The API this client is written for: docker 20.10. */
 const WANTED_API = '1.41';
@@ -27,11 +27,13 @@ export interface DockerOptions {
 export class DockerEngine implements Engine {
   readonly name = 'docker';
   readonly #socket: EngineSocket;
+  readonly #http: HttpClient;
   readonly #digests = new Map<string, string>();
   #version = '';
 
   constructor(options: DockerOptions = {}) {
     this.#socket = engineSocket('docker', options.socketPath);
+    this.#http = new HttpClient(this.address);
   }
 
   get address(): string {
@@ -40,7 +42,7 @@ export class DockerEngine implements Engine {
 
   async connect(): Promise<void> {
     try {
-      const version = await getJson(this.address, '/version', CONNECT_TIMEOUT_MS);
+      const version = await this.#http.getJson('/version', CONNECT_TIMEOUT_MS);
       this.#refusePodman(version);
       this.#version = negotiate(stringAt(version, 'MinAPIVersion'), stringAt(version, 'ApiVersion'));
     } catch (cause) {
@@ -83,7 +85,7 @@ export class DockerEngine implements Engine {
   }
 
   close(): void {
-    // Every request has its own socket, and its own end.
+    this.#http.close();
   }
 
   async watch(onEvent: (event: EngineEvent) => void, signal: AbortSignal): Promise<void> {
@@ -98,7 +100,7 @@ export class DockerEngine implements Engine {
         if (id !== '' && Object.hasOwn(EVENTS, action)) onEvent(EVENTS[action]!(id, attributes));
       },
     };
-    await streamLines(this.address, path, CONNECT_TIMEOUT_MS, stream, signal);
+    await this.#http.streamLines(path, CONNECT_TIMEOUT_MS, stream, signal);
   }
 
   /** The package podman-docker puts podman in docker's place, which is asked itself. */
@@ -109,7 +111,7 @@ export class DockerEngine implements Engine {
   }
 
   #get(path: string, timeoutMs: number): Promise<unknown> {
-    return getJson(this.address, this.#versioned(path), timeoutMs);
+    return this.#http.getJson(this.#versioned(path), timeoutMs);
   }
 
   #versioned(path: string): string {

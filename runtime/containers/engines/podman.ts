@@ -8,7 +8,7 @@ import type { Engine, EngineContainer, EngineEvent } from './engine.js';
 import { inspectRunning, parseEvent, type HttpEvent } from './http-engine.js';
 import { arrayAt, countAt, stringAt } from './json.js';
 import { type EngineSocket, engineSocket, unreachable } from './socket.js';
-import { getJson, NOT_FOUND, streamLines } from './unix-http.js';
+import { HttpClient, type LineStream, NOT_FOUND } from './unix-http.js';
 
 /** Podman answers paths of any version; what is read here has been the same from 3.0 on. */
 const API = '/v4.0.0/libpod';
@@ -35,6 +35,7 @@ export interface PodmanOptions {
 export class PodmanEngine implements Engine {
   readonly name = 'podman';
   readonly #socket: EngineSocket;
+  readonly #http: HttpClient;
   /** The newest containers whose creation was heard, in that order. */
   readonly #heard = new Set<string>();
   /** Emits the id of each of them when it is heard. */
@@ -42,6 +43,7 @@ export class PodmanEngine implements Engine {
 
   constructor(options: PodmanOptions = {}) {
     this.#socket = engineSocket('podman', options.socketPath);
+    this.#http = new HttpClient(this.address);
   }
 
   get address(): string {
@@ -109,17 +111,18 @@ export class PodmanEngine implements Engine {
   }
 
   close(): void {
+    this.#http.close();
     this.#heard.clear();
   }
 
   #get(path: string, timeoutMs: number): Promise<unknown> {
-    return getJson(this.address, `${API}${path}`, timeoutMs);
+    return this.#http.getJson(`${API}${path}`, timeoutMs);
   }
 
-  #stream(sinceS: number, stream: Parameters<typeof streamLines>[3], signal: AbortSignal): Promise<void> {
+  #stream(sinceS: number, stream: LineStream, signal: AbortSignal): Promise<void> {
     const filters = encodeURIComponent(JSON.stringify({ type: ['container'] }));
     const path = `${API}/events?stream=true&since=${sinceS}&filters=${filters}`;
-    return streamLines(this.address, path, CONNECT_TIMEOUT_MS, stream, signal);
+    return this.#http.streamLines(path, CONNECT_TIMEOUT_MS, stream, signal);
   }
 
   /** What podman knows of a container now. */
