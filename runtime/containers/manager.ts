@@ -34,6 +34,8 @@ const FILTER_ENTRIES = 65_536;
 const SWEEP_MS = 1000;
 /** An engine on this machine answers within milliseconds. Who takes longer is not waited for, but heard when it does. */
 const PATIENCE_MS = 300;
+/** Who answers may have much to list, or hang after all. */
+const LIST_PATIENCE_MS = 3000;
 /** To load what an engine is asked by takes a while, in which nothing else is done. */
 const IDLE_MS = 1000;
 const REMEDY = 'start the engine, run as root, or name its socket (with --docker-socketpath or one like it)';
@@ -166,9 +168,12 @@ export class ContainerManager {
     const nobody = this.#idle.length === 0 && !followed.some(({ connected }) => connected);
     const mustWait = this.#patient || (this.#selector.asksForContainers && nobody);
     const failures = followed.map(async ({ engine, answered, outcome }) => {
-      const yet = `${engine.name} at ${engine.address} does not answer yet, and is heard when it does.`;
-      const error = answered || mustWait ? await outcome : new EngineUnavailableError(yet);
-      return { engine, error };
+      if (mustWait) return { engine, error: await outcome };
+      const yet = new EngineUnavailableError(
+        `${engine.name} at ${engine.address} does not answer yet, and is heard when it does.`,
+      );
+      const waited = answered ? sleep(LIST_PATIENCE_MS, yet, { ref: false }) : yet;
+      return { engine, error: await Promise.race([waited, outcome]) };
     });
     return (await Promise.all(failures)).filter(({ error }) => error !== undefined);
   }

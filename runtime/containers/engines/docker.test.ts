@@ -251,6 +251,28 @@ describe('follow', () => {
     // Although it came at once, the event is newer than the list.
     expect(heard).toEqual(['2: started']);
   });
+
+  it('waits for no list when it is told to end, and breaks it off', async () => {
+    const stopping = new AbortController();
+    const brokenOff = new Promise<void>((resolve) => {
+      void serve((request, response) => {
+        if (request.url === '/version') response.end(JSON.stringify(VERSION));
+        else if (request.url!.includes('/events')) response.writeHead(200).flushHeaders();
+        else {
+          response.on('close', resolve);
+          stopping.abort();
+        }
+      });
+    });
+    const engine = new DockerEngine({ socketPath });
+    let list: Promise<unknown> | undefined;
+    engine.list = () => (list = DockerEngine.prototype.list.call(engine));
+    const nothing = (): void => {};
+    const listener = { onReached: nothing, onList: nothing, onEvent: nothing, onLost: nothing };
+    await follow(engine, listener, stopping.signal);
+    await brokenOff;
+    await expect(list).rejects.not.toBeInstanceOf(EngineAnswerError);
+  });
 });
 
 describe('ContainerManager without an engine', () => {
@@ -286,6 +308,15 @@ describe('ContainerManager without an engine', () => {
 
   it('starts all the same with an engine that hangs', async () => {
     await serve(() => {});
+    const warnings = await start({ host: true });
+    expect(warnings).toEqual([expect.stringMatching(/docker at .* does not answer yet/)]);
+  });
+
+  it('starts all the same with an engine that hangs when it is to list its containers', async () => {
+    await serve((request, response) => {
+      if (request.url === '/version') response.end(JSON.stringify(VERSION));
+      if (request.url!.includes('/events')) response.writeHead(200).flushHeaders();
+    });
     const warnings = await start({ host: true });
     expect(warnings).toEqual([expect.stringMatching(/docker at .* does not answer yet/)]);
   });
