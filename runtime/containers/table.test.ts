@@ -126,6 +126,15 @@ describe('ContainerTable', () => {
 });
 
 describe('ContainerView', () => {
+  it('takes a namespace from whoever had it before as early as it is found that the next was there', () => {
+    const { table, view } = tableAndView();
+    table.notContainer(MNTNS, 1000);
+    const web = table.add(container('web'), MNTNS, 5000);
+    table.add(web.container, MNTNS, 4000);
+    expect(view.indexOf(MNTNS, 0, 3999)).toBe(NOT_CONTAINER);
+    expect(view.indexOf(MNTNS, 0, 4001)).toBe(web.index);
+  });
+
   it('tells a container, the host, and what nobody has told of yet', () => {
     const { table, view } = tableAndView();
     const { index } = table.add(container('web'));
