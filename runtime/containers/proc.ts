@@ -1,6 +1,6 @@
-// Mount namespaces of processes, as /proc shows them.
+// Namespaces of processes, and when these began, as /proc shows them.
 
-import { readdirSync, readlinkSync } from 'node:fs';
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 
 /** Inode number of a process's mount namespace; undefined when it is gone or out of reach. */
 export function mntnsOf(pid: number | 'self'): number | undefined {
@@ -39,4 +39,16 @@ export function processesByMntns(): Map<number, number> {
     if (mntns !== undefined && !found.has(mntns)) found.set(mntns, pid);
   }
   return found;
+}
+
+/** When a process began, in clock ticks since the start of the machine; undefined when it is gone. */
+export function startTicksOf(pid: number): number | undefined {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
+    // Field 22 of proc(5). Field 2, the name, may hold anything, parentheses too; the third comes next.
+    const ticks = Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[22 - 3]);
+    return Number.isNaN(ticks) ? undefined : ticks;
+  } catch {
+    return undefined;
+  }
 }

@@ -8,8 +8,8 @@ import { join } from 'node:path';
 import { bootNowNs } from '../../bpf/clock.js';
 import { isContainerId } from './cgroup.js';
 import { arrayAt, countAt, stringAt, stringsAt } from './engines/json.js';
-import { isThere, namesIn, readJson, readStart, readText } from './host-files.js';
-import { mntnsOf } from './proc.js';
+import { isThere, namesIn, readJson, readStart } from './host-files.js';
+import { mntnsOf, startTicksOf } from './proc.js';
 
 export interface RuntimeState {
   readonly id: string;
@@ -36,7 +36,7 @@ const MAX_LISTED = 2048;
 const MAX_SCANNED = 128;
 
 /** What runc and crun take for an id (`runc run ID`); names a folder. */
-export function isRuntimeId(id: string): boolean {
+function isRuntimeId(id: string): boolean {
   return /^[\w+.-]{1,255}$/.test(id) && id !== '.' && id !== '..';
 }
 
@@ -168,11 +168,4 @@ function pidIn(root: string, id: string): number {
     return Number(/"(?:init_process_)?pid" *: *(\d{1,10})[,\s}]/.exec(head)?.[1] ?? 0);
   }
   return 0;
-}
-
-function startTicksOf(pid: number): number | undefined {
-  const text = readText(`/proc/${pid}/stat`, STATE_HEAD_BYTES);
-  // The name before may hold anything, parentheses too; the third field comes next.
-  const fields = text?.slice(text.lastIndexOf(')') + 2).split(' ');
-  return fields === undefined ? undefined : Number(fields[22 - 3]);
 }

@@ -1,6 +1,6 @@
 // The containerd engine, through its own gRPC API (proto/containerd), and its pods through that of Kubernetes (CRI).
 
-import { readFileSync, readdirSync, readlinkSync } from 'node:fs';
+import { readdirSync, readlinkSync } from 'node:fs';
 import { uptime } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { containerKey, isContainerId } from '../cgroup.js';
@@ -8,6 +8,7 @@ import { type PodIdentity, shortId } from '../container.js';
 import { EngineAnswerError, unlessMissing } from '../errors.js';
 import { isThere } from '../host-files.js';
 import { podOf } from '../kubernetes.js';
+import { startTicksOf } from '../proc.js';
 import { parentOf } from '../sighting.js';
 import type { Engine, EngineContainer, EngineEvent } from './engine.js';
 import { GrpcClient, greet, NOT_FOUND, UNIMPLEMENTED, type CallOptions, type Protos } from './grpc.js';
@@ -488,14 +489,8 @@ const MS_PER_TICK = 10;
 
 /** When a container's first process began, which containerd does not tell; RFC 3339, empty when it is gone. */
 function startOf(pid: number): string {
-  try {
-    const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
-    // Field 22, starttime (proc(5)); the name, field 2, may hold anything.
-    const ticks = Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19]);
-    return new Date(BOOT_MS + ticks * MS_PER_TICK).toISOString();
-  } catch {
-    return '';
-  }
+  const ticks = startTicksOf(pid);
+  return ticks === undefined ? '' : new Date(BOOT_MS + ticks * MS_PER_TICK).toISOString();
 }
 
 /** The bundle's folder: beside the one, if not the one, that the shim was started in; empty when it is not there. */
