@@ -119,7 +119,7 @@ function ofCgroup(seen: Sighting, paths: readonly string[]): Evidence | undefine
 
 /** Whether the process was put into a cgroup, other than it would be in as its parent's child. */
 function isOwnCgroup(seen: Sighting): boolean {
-  if (seen.cgroup === '') return false;
+  if (seen.cgroup === '' || seen.sharesCgroup) return false;
   const others = [...cgroupPathsOf('self'), ...(seen.parentPid > 0 ? cgroupPathsOf(seen.parentPid) : [])];
   return !others.some((path) => namesOf(path) === namesOfSighting(seen));
 }

@@ -44,6 +44,7 @@ function sighting(fields: Partial<Sighting> = {}): Sighting {
     parentPid: 1,
     ownPids: false,
     cgroupId: 0,
+    sharesCgroup: false,
     bootNs: 1e9,
     sinceBootNs: 1e9,
     cgroup: ID,

@@ -11,6 +11,8 @@ export interface Sighting {
   readonly parentPid: number;
   /** Whether it is in a pid namespace other than the host's. */
   readonly ownPids: boolean;
+  /** Whether it is in its parent's cgroup; false when unknown. */
+  readonly sharesCgroup: boolean;
   /** Inode number of its cgroup in the v2 tree; 0 when unknown. */
   readonly cgroupId: number;
   readonly bootNs: number;
@@ -41,6 +43,7 @@ export function lookAt(pid: number, mntns: number): Sighting {
     pid,
     parentPid: parentOf(pid) ?? 0,
     ownPids: pidns !== undefined && pidns !== hostPidns(),
+    sharesCgroup: false,
     cgroupId: 0,
     bootNs,
     sinceBootNs: sinceOf(bootNs),

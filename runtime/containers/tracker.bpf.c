@@ -77,7 +77,8 @@ struct sighting {
     __u32 pid;
     __u32 parent_pid;
     __u32 own_pidns;
-    __u32 unused;
+    // Whether it is in the same cgroup as its parent.
+    __u32 shares_cgroup;
     // The process's own cgroup, and the one above.
     char cgroup[NAME_SIZE];
     char parent_cgroup[NAME_SIZE];
@@ -140,8 +141,9 @@ static __always_inline long read_name(char *into, struct cgroup___t *cgroup) {
     return bpf_probe_read_kernel_str(into, NAME_SIZE, BPF_CORE_READ(cgroup, kn, name));
 }
 
-static __always_inline void read_cgroup_names(struct sighting *seen, struct task_struct___t *task) {
+static __always_inline void read_cgroups(struct sighting *seen, struct task_struct___t *task) {
     struct cgroup___t *cgroup = cgroup_of(task);
+    seen->shares_cgroup = cgroup_of(BPF_CORE_READ(task, real_parent)) == cgroup;
     read_name(seen->cgroup, cgroup);
     read_name(seen->parent_cgroup, BPF_CORE_READ(cgroup, self.parent, cgroup));
     for (int i = 0; i < MAX_ANCESTORS; i++) {
@@ -178,8 +180,7 @@ static __always_inline int see(void) {
     seen->pid = bpf_get_current_pid_tgid() >> 32;
     seen->parent_pid = BPF_CORE_READ(task, real_parent, tgid);
     seen->own_pidns = BPF_CORE_READ(task, nsproxy, pid_ns_for_children, ns.inum) != settings.host_pidns;
-    seen->unused = 0;
-    read_cgroup_names(seen, task);
+    read_cgroups(seen, task);
     // User space looks often enough by itself.
     bpf_ringbuf_submit(seen, BPF_RB_NO_WAKEUP);
     return 0;
