@@ -12,6 +12,8 @@ import type { ContainerTable, TableRow } from './table.js';
 
 /** How long a namespace waits for an engine to name its container: its events wait longer (pipeline/hold.ts). */
 const ANSWER_MS = 2000;
+/** How many containers engines are asked about at once: more would have all of them wait too long. */
+const MAX_ASKED = 64;
 /** How long the name of a deleted container is kept. */
 const FORGET_MS = 10_000;
 /** The root of the cgroup v2 tree, which holds no container. */
@@ -114,7 +116,9 @@ export class Namer {
       this.#table.notContainer(seen.mntns, seen.sinceBootNs);
       return;
     }
-    const isUnnamed = this.#known.get(key)?.engine === undefined && this.#connected.size > 0;
+    // Those that are not asked about are told of when they start, unless their engine is unknown.
+    const mayAsk = this.#connected.size > 0 && this.#asking.size < MAX_ASKED;
+    const isUnnamed = mayAsk && this.#known.get(key)?.engine === undefined;
     const reading = this.#accounts?.readFirst(key, seen.pid, seen.mntns);
     if (isUnnamed || reading !== undefined) {
       const asked = { key, seen };

@@ -104,7 +104,7 @@ struct {
 
 struct {
     __uint(type, BPF_MAP_TYPE_RINGBUF);
-    __uint(max_entries, 256 * 1024);
+    __uint(max_entries, 1024 * 1024);
 } sightings SEC(".maps");
 
 // Inode numbers are used again as soon as a namespace is gone, this one is not.

@@ -2,7 +2,16 @@
 // what other engines run is named all the same, and nothing is called by a wrong name.
 
 import { execFileSync, spawn, spawnSync, type ChildProcess } from 'node:child_process';
-import { closeSync, openSync, readdirSync, readSync, rmSync } from 'node:fs';
+import {
+  closeSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  readdirSync,
+  readSync,
+  rmdirSync,
+  rmSync,
+} from 'node:fs';
 import { createServer, type Server } from 'node:net';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -18,8 +27,9 @@ import { Runc, canRunRunc } from './runc.js';
 const POOL_THREADS = 4;
 const NO_NETWORK = '--network=none';
 /** All but the ends of lines. */
- 
+
 const CONTROL_CHARACTER = /[\u0000-\u0009\u000b-\u001f\u007f-\u009f]/;
+const CGROUPS = /^cgroup2 (\S+) /m.exec(readFileSync('/proc/mounts', 'utf8'))?.[1];
 const canRun = canRunDockerd() && canRunContainerd() && canRunRunc();
 
 describe.skipIf(!canRun)('engines that fail', { timeout: 120_000 }, () => {
@@ -209,6 +219,39 @@ describe.skipIf(!canRun)('engines that fail', { timeout: 120_000 }, () => {
     expect(lost).toBe(0);
   });
 
+  it.skipIf(CGROUPS === undefined)(
+    'lets the kernel keep 1,100 containers back that come and go',
+    async () => {
+      const count = 1100;
+      const program = join(directory, 'many');
+      execFileSync('gcc', ['-O2', '-Wall', '-Werror', '-o', program, sourceOf('many.c')]);
+      const cgroups = join(CGROUPS!, `ig-faults-${process.pid}`);
+      mkdirSync(cgroups);
+      onTestFinished(() => removeFolders(cgroups));
+      const ig = await Ig.tracing(['run', 'trace_exec', '-o', 'json', ...both(), '-c', 'one,two']);
+      const many = spawn(program, [String(count), cgroups], { stdio: ['pipe', 'pipe', 'inherit'] });
+      onTestFinished(() => void many.kill('SIGKILL'));
+      let said = '';
+      many.stdout.on('data', (chunk: Buffer) => (said += chunk.toString()));
+      await until(() => said.includes('ready'), 'the containers');
+      for (let round = 1; round <= 4; round++) {
+        many.stdin.write('\n');
+        await until(() => said.split('done').length > round, 'an exec in each');
+        // What so many do at first is more than can be found out about in time.
+        await until(() => (runInDocker('one'), hasShown(ig, 'one')), 'ig to have caught up');
+      }
+      many.stdin.end();
+      await ended(many);
+      runInDocker('two');
+      const { stderr } = await ig.stop();
+      expect(new Set(wordsOf(ig))).toEqual(new Set(['one', 'two']));
+      expect(wrongNames(ig)).toEqual([]);
+      const { filtered, lost } = parseAccount(stderr);
+      // Of four rounds only their first ones came through, until it was known whose they are.
+      expect(filtered + lost).toBeLessThan(2 * count);
+    },
+  );
+
   it('names short containers while others take all of the machine’s time', async () => {
     const hogs = [1, 2].map(() => spawn('sh', ['-c', 'while :; do :; done'], { stdio: 'ignore' }));
     onTestFinished(() => hogs.forEach((hog) => void hog.kill('SIGKILL')));
@@ -333,12 +376,20 @@ function hasShown(ig: Ig, word: string): boolean {
 
 /** Execs that are not shown with the name which their argument tells. Others may run containers here, too. */
 function wrongNames(ig: Ig): string[] {
-  const ours = /^(old|meanwhile|later|kept|other|after|chosen|not-chosen|hogged|wet|flood|ig-test)/;
+  const ours = /^(old|meanwhile|later|kept|other|after|chosen|not-chosen|hogged|wet|one|two|flood|ig-test)/;
   return ig
     .events()
     .map(({ args, runtime }) => [args.slice('/bin/true '.length), runtime?.['containerName']] as const)
     .filter(([word, name]) => ours.test(word) && word !== name)
     .map(([word, name]) => `${word} as ${name}`);
+}
+
+/** A folder of cgroups, which hold nothing but files of the kernel's. */
+function removeFolders(path: string): void {
+  for (const entry of readdirSync(path, { withFileTypes: true })) {
+    if (entry.isDirectory()) rmdirSync(join(path, entry.name));
+  }
+  rmdirSync(path);
 }
 
 function ended(child: ChildProcess): Promise<void> {
