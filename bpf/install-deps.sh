@@ -45,6 +45,7 @@ test)
     need_command busybox busybox-static
     need_command script bsdutils
     need_command unshare util-linux
+    need_command bwrap bubblewrap
     need_command openssl openssl
     need_command python3 python3
     need_command clang-format-16 clang-format-16

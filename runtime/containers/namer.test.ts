@@ -186,7 +186,7 @@ describe('Namer', () => {
     expect(table.byMntns(MNTNS)?.container.id).toBe(ID);
   });
 
-  it('has a container that was overtaken while engines were asked keep its own time in the namespace', async () => {
+  it('has a container that was overtaken while engines were asked keep its own time in the namespace', () => {
     namer.learnAll(
       engine(() => new Promise(() => {})),
       [],

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// flood: as fast as it can, a process of the host in a mount namespace of its own executes "/bin/true flood". Ends
-// when stdin closes, and says how many there were.
+// flood: as fast as it can, a process of the host in a mount namespace of its own executes "/bin/true flood".
+// Ends when stdin closes, and says how many there were.
 #define _GNU_SOURCE
 #include <poll.h>
 #include <sched.h>
