@@ -13,6 +13,7 @@ import {
   describe,
   isIndexType,
   isManifestType,
+  parseIndex,
 } from './descriptor.js';
 import type { Descriptor } from './descriptor.js';
 import {
@@ -114,6 +115,26 @@ export class RegistryRepository implements Source {
     return Promise.resolve(
       verified(descriptor, this.#download(url, descriptor), `the answer of ${url.href}`),
     );
+  }
+
+  /** From the referrers API, or where there is none, from the tag `sha256-HEX` that takes its place. */
+  async referrers(subject: Descriptor, artifactType?: string): Promise<Descriptor[]> {
+    const found =
+      (await this.#index(`referrers/${subject.digest}`)) ??
+      (await this.#index(`manifests/${subject.digest.replace(':', '-')}`)) ??
+      [];
+    return found.filter((entry) => artifactType === undefined || entry.artifactType === artifactType);
+  }
+
+  async #index(path: string): Promise<Descriptor[] | undefined> {
+    const url = new URL(path, this.#base);
+    try {
+      const response = await this.#get(url, { accept: MEDIA_TYPE.index }, `index ${url.href}`);
+      return parseIndex(await readBody(response, MAX_MANIFEST_BYTES, url), url.href).manifests;
+    } catch (error) {
+      if (error instanceof NotFoundError) return undefined;
+      throw error;
+    }
   }
 
   /** The body at `url`; a connection that breaks is taken up again where it broke. */
