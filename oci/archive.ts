@@ -13,6 +13,7 @@ import type { Descriptor } from './descriptor.js';
 import { InvalidImageError, NotFoundError, OciError } from './errors.js';
 import { blobPath, checkLayoutVersion, entriesOf, findImage } from './layout.js';
 import type { ImageEntry } from './layout.js';
+import { referrersAmong } from './referrers.js';
 import { verified } from './target.js';
 import type { Source } from './target.js';
 
@@ -71,6 +72,11 @@ export class Archive implements Source {
       return Promise.reject(new NotFoundError(message));
     }
     return Promise.resolve(verified(descriptor, read(this.path, extent), `${name} in ${this.path}`));
+  }
+
+  referrers(subject: Descriptor, artifactType?: string): Promise<Descriptor[]> {
+    const entries = this.#entries.map(({ descriptor }) => descriptor);
+    return referrersAmong(this, entries, subject, artifactType);
   }
 }
 

@@ -30,6 +30,7 @@ function watch(source: Source): Source & { fetched: string[] } {
       fetched.push(descriptor.digest);
       return source.fetch(descriptor);
     },
+    referrers: (subject) => source.referrers(subject),
   };
 }
 

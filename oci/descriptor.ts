@@ -36,6 +36,8 @@ export const ANNOTATION = {
   created: 'org.opencontainers.image.created',
   builderVersion: 'io.inspektor-gadget.builder.version',
   refName: 'org.opencontainers.image.ref.name',
+  /** In a store's `index.json` only: `built` for an image that was built there, which no outside may claim. */
+  origin: 'io.ig.origin',
 } as const;
 
 /** Largest index or manifest accepted, in bytes; registries commonly refuse more. */
@@ -70,6 +72,8 @@ export interface Index {
   mediaType?: string;
   manifests: Descriptor[];
   annotations?: Annotations;
+  /** The manifest this one is about. */
+  subject?: Descriptor;
 }
 
 export interface Manifest {
@@ -79,6 +83,8 @@ export interface Manifest {
   config: Descriptor;
   layers: Descriptor[];
   annotations?: Annotations;
+  /** The manifest this one is about, such as the image a signature is of. */
+  subject?: Descriptor;
 }
 
 /** `sha256:HEX` of `bytes`. */
@@ -112,7 +118,7 @@ export function ociArchitecture(nodeArch: string = process.arch): string {
 export function parseIndex(bytes: Uint8Array, what: string): Index {
   const document = parseDocument(bytes, isIndexType, what);
   const manifests = parseDescriptors(document['manifests'], MAX_INDEX_ENTRIES, `manifests of ${what}`);
-  return { ...document, schemaVersion: 2, manifests };
+  return { ...document, schemaVersion: 2, manifests, ...parseSubject(document, what) };
 }
 
 /**
@@ -127,6 +133,7 @@ export function parseManifest(bytes: Uint8Array, what: string): Manifest {
     schemaVersion: 2,
     config: parseDescriptor(document['config'], `the config of ${what}`),
     layers: parseDescriptors(document['layers'], MAX_LAYERS, `layers of ${what}`),
+    ...parseSubject(document, what),
   };
 }
 
@@ -153,6 +160,10 @@ function parseDocument(
     throw new InvalidImageError(`${what} has the unexpected media type ${JSON.stringify(mediaType)}`);
   }
   return checkOptionalMembers(document, what);
+}
+
+function parseSubject({ subject }: JsonObject, what: string): { subject?: Descriptor } {
+  return subject === undefined ? {} : { subject: parseDescriptor(subject, `the subject of ${what}`) };
 }
 
 /** Go writes an empty list as `null`, so that is one here too. */

@@ -14,6 +14,7 @@ import { ANNOTATION, MAX_MANIFEST_BYTES, MEDIA_TYPE, parseIndex } from './descri
 import type { Descriptor, Index } from './descriptor.js';
 import { InvalidImageError, NotFoundError, OciError, StoreError, errorCode } from './errors.js';
 import { withLock, writeAtomically } from './files.js';
+import { describeReferrer, referrersAmong } from './referrers.js';
 import { verified } from './target.js';
 import type { Target } from './target.js';
 
@@ -28,6 +29,13 @@ export interface ImageEntry {
   reference: string | undefined;
   digest: string;
   descriptor: Descriptor;
+  /** `built` if it was built into this layout; means something only in the user's own store. */
+  origin: 'built' | undefined;
+}
+
+export interface TagOptions {
+  /** Notes that the image was built here, so that it runs without a signature. */
+  origin?: 'built' | undefined;
 }
 
 /** Where images are kept unless the user says otherwise. */
@@ -50,6 +58,7 @@ export function entriesOf(index: Index): ImageEntry[] {
     reference: descriptor.annotations?.[ANNOTATION.refName],
     digest: descriptor.digest,
     descriptor,
+    origin: descriptor.annotations?.[ANNOTATION.origin] === 'built' ? 'built' : undefined,
   }));
 }
 
@@ -151,12 +160,36 @@ export class Layout implements Target {
     }
   }
 
-  async tag(descriptor: Descriptor, name: string): Promise<void> {
-    const { annotations, ...plain } = descriptor;
-    const named = { ...plain, annotations: { ...annotations, [ANNOTATION.refName]: name } };
+  async referrers(subject: Descriptor, artifactType?: string): Promise<Descriptor[]> {
+    const entries = (await this.list()).map(({ descriptor }) => descriptor);
+    return referrersAmong(this, entries, subject, artifactType);
+  }
+
+  /** Whatever `descriptor` says of names and origin is dropped: only `name` and `options` count. */
+  async tag(descriptor: Descriptor, name: string, { origin }: TagOptions = {}): Promise<void> {
+    const named = annotate(descriptor, {
+      [ANNOTATION.refName]: name,
+      ...(origin === undefined ? {} : { [ANNOTATION.origin]: origin }),
+    });
     await this.#updateIndex((manifests) => [
       ...manifests.filter((entry) => entry.annotations?.[ANNOTATION.refName] !== name),
       named,
+    ]);
+  }
+
+  async attach(subject: Descriptor, manifest: Descriptor, bytes: Uint8Array): Promise<void> {
+    const referrer = describeReferrer(manifest, bytes);
+    if (referrer?.subject.digest !== subject.digest) {
+      throw new InvalidImageError(`the manifest ${manifest.digest} is not about ${subject.digest}`);
+    }
+    await this.push(manifest, [bytes]);
+    const { annotations: _of, ...entry } = referrer.descriptor;
+    await this.#updateIndex((manifests) => [
+      ...manifests.filter(
+        ({ digest, annotations }) =>
+          digest !== entry.digest || annotations?.[ANNOTATION.refName] !== undefined,
+      ),
+      entry,
     ]);
   }
 
@@ -258,6 +291,12 @@ export class Layout implements Target {
       cause: error,
     });
   }
+}
+
+function annotate(descriptor: Descriptor, own: Record<string, string>): Descriptor {
+  const { annotations, ...plain } = descriptor;
+  const { [ANNOTATION.refName]: _name, [ANNOTATION.origin]: _origin, ...foreign } = annotations ?? {};
+  return { ...plain, annotations: { ...foreign, ...own } };
 }
 
 class IndexChanged extends Error {}
