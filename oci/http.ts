@@ -11,6 +11,7 @@ const MAX_ATTEMPTS = 4;
 const FIRST_RETRY_MS = 200;
 const MAX_RETRY_AFTER_MS = 10_000;
 const MAX_REDIRECTS = 5;
+const MAX_ERROR_BYTES = 8 * 1024;
 const CONNECT_TIMEOUT_MS = 10_000;
 /** No server may take longer over one answer, however steadily it trickles. */
 const TOTAL_TIMEOUT_MS = 15 * 60_000;
@@ -136,6 +137,18 @@ export async function readBody(response: Response, maxBytes: number, url: URL): 
   }
   if (sizeBytes <= maxBytes) return Buffer.concat(chunks);
   throw new RegistryError(`the answer of ${url.host} for ${url.pathname} is larger than ${maxBytes} bytes`);
+}
+
+/** The message of a registry's error document as ` (message)`, or nothing; registries are free to send junk. */
+export async function errorText(response: Response, url: URL): Promise<string> {
+  try {
+    const bytes = await readBody(response, MAX_ERROR_BYTES, url);
+    const document = JSON.parse(Buffer.from(bytes).toString('utf8')) as { errors?: { message?: unknown }[] };
+    const message = document.errors?.[0]?.message;
+    return typeof message === 'string' && /^[\x20-\x7e]{1,200}$/.test(message) ? ` (${message})` : '';
+  } catch {
+    return '';
+  }
 }
 
 /** Whether the connection broke in a way that trying again may mend. */

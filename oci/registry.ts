@@ -1,11 +1,11 @@
 /**
  * Reads images of one repository from a registry.
  *
- * Protocol: OCI distribution spec v1.1 (https://github.com/opencontainers/distribution-spec, "Pull"), and
- * token authentication as in https://distribution.github.io/distribution/spec/auth/token/.
+ * Protocol: OCI distribution spec v1.1 (https://github.com/opencontainers/distribution-spec, "Pull").
  */
-import { basicAuthorization, findCredentials, parseChallenge } from './auth.js';
-import type { AuthOptions, Challenge, CredentialLookup } from './auth.js';
+import { findCredentials } from './auth.js';
+import type { AuthOptions } from './auth.js';
+import { Authorizer, repositoryScope } from './authorizer.js';
 import {
   MAX_BLOB_BYTES,
   MAX_MANIFEST_BYTES,
@@ -24,7 +24,7 @@ import {
   RegistryError,
   UnauthorizedError,
 } from './errors.js';
-import { HttpClient, connectionError, discard, headerOf, isReset, readBody } from './http.js';
+import { HttpClient, connectionError, errorText, headerOf, isReset, readBody } from './http.js';
 import type { Response } from './http.js';
 import { parseReference } from './reference.js';
 import type { Reference } from './reference.js';
@@ -32,8 +32,6 @@ import { verified } from './target.js';
 import type { Source } from './target.js';
 
 const DEFAULT_TIMEOUT_MS = 30_000;
-const MAX_ERROR_BYTES = 8 * 1024;
-const MAX_TOKEN_BYTES = 64 * 1024;
 /** How often a download that breaks off is continued. */
 const MAX_RESUMES = 3;
 const ACCEPT = [
@@ -54,12 +52,11 @@ export interface RegistryOptions extends AuthOptions {
 export class RegistryRepository implements Source {
   readonly registry: string;
   readonly repository: string;
-  readonly #options: RegistryOptions;
   readonly #base: URL;
   readonly #http: HttpClient;
+  readonly #authorizer: Authorizer;
   /** The manifest `resolve` got, which the caller is about to fetch. */
   #resolved: { digest: string; bytes: Uint8Array } | undefined;
-  #authorization: string | undefined;
 
   constructor(
     { registry, repository }: Pick<Reference, 'registry' | 'repository'>,
@@ -67,11 +64,13 @@ export class RegistryRepository implements Source {
   ) {
     this.registry = registry;
     this.repository = repository;
-    this.#options = options;
-    const scheme = options.insecureRegistries?.includes(registry) === true ? 'http' : 'https';
+    const plainHttp = options.insecureRegistries?.includes(registry) === true;
     const host = registry === 'docker.io' ? 'registry-1.docker.io' : registry;
-    this.#base = new URL(`${scheme}://${host}/v2/${repository}/`);
+    this.#base = new URL(`${plainHttp ? 'http' : 'https'}://${host}/v2/${repository}/`);
     this.#http = new HttpClient(options.timeoutMs ?? DEFAULT_TIMEOUT_MS);
+    this.#authorizer = new Authorizer({ name: registry, plainHttp }, this.#http, () =>
+      findCredentials(registry, options),
+    );
   }
 
   async close(): Promise<void> {
@@ -165,75 +164,19 @@ export class RegistryRepository implements Source {
 
   /** GETs `url` with what authorization is known, and once more with what the registry then asks for. */
   async #get(url: URL, headers: Record<string, string>, what: string): Promise<Response> {
-    const send = (): Promise<Response> => {
-      const authorization = this.#authorization;
-      return this.#http.get(url, authorization === undefined ? headers : { ...headers, authorization });
-    };
-    let response = await send();
+    const scopes = [repositoryScope(this.repository, 'pull')];
+    const send = (authorization: string | undefined): Promise<Response> =>
+      this.#http.get(url, authorization === undefined ? headers : { ...headers, authorization });
+    const known = await this.#authorizer.header(scopes);
+    let response = await send(known);
     if (response.statusCode === 401) {
-      const challenge = parseChallenge(headerOf(response, 'www-authenticate') ?? '');
-      const lookup = await findCredentials(this.registry, this.#options);
-      await discard(response);
-      this.#authorization = await this.#authorize(challenge, lookup);
-      response = await send();
+      response = await send(await this.#authorizer.answer(response, scopes, known));
       if (response.statusCode === 401 || response.statusCode === 403) {
-        throw this.#unauthorized(lookup, await errorText(response, url));
+        throw await this.#authorizer.refusal(scopes, await errorText(response, url));
       }
     }
     if (response.statusCode === 200 || response.statusCode === 206) return response;
     throw this.#statusError(response.statusCode, await errorText(response, url), what);
-  }
-
-  async #authorize(challenge: Challenge | undefined, lookup: CredentialLookup): Promise<string> {
-    const { credentials } = lookup;
-    if (challenge?.scheme === 'bearer') return `Bearer ${await this.#token(challenge, lookup)}`;
-    if (challenge === undefined || credentials === undefined) throw this.#unauthorized(lookup, '');
-    return basicAuthorization(credentials);
-  }
-
-  async #token({ parameters }: Challenge, lookup: CredentialLookup): Promise<string> {
-    const url = this.#tokenUrl(parameters);
-    const { credentials } = lookup;
-    const headers: Record<string, string> =
-      credentials === undefined ? {} : { authorization: basicAuthorization(credentials) };
-    const response = await this.#http.get(url, headers);
-    if (response.statusCode === 401 || response.statusCode === 403) {
-      throw this.#unauthorized(lookup, await errorText(response, url));
-    }
-    if (response.statusCode !== 200) {
-      throw this.#statusError(response.statusCode, await errorText(response, url), `token at ${url.host}`);
-    }
-    const token = tokenIn(await readBody(response, MAX_TOKEN_BYTES, url));
-    if (token === undefined)
-      throw new RegistryError(`${url.host} sent no token for registry ${this.registry}`);
-    return token;
-  }
-
-  /** Only a registry that is itself plain HTTP may have its tokens, and with them the password, go over it. */
-  #tokenUrl(parameters: Record<string, string>): URL {
-    const realm = parameters['realm'] ?? '';
-    const url = URL.canParse(realm) ? new URL(realm) : undefined;
-    const allowed =
-      url?.protocol === 'https:' || (url?.protocol === 'http:' && this.#base.protocol === 'http:');
-    if (url === undefined || !allowed) {
-      throw new RegistryError(
-        `registry ${this.registry} asks for a token from an address not allowed: "${realm}"`,
-      );
-    }
-    if (parameters['service'] !== undefined) url.searchParams.set('service', parameters['service']);
-    url.searchParams.set('scope', parameters['scope'] ?? `repository:${this.repository}:pull`);
-    return url;
-  }
-
-  #unauthorized({ credentials, files }: CredentialLookup, detail: string): UnauthorizedError {
-    const where = files.join(' and ');
-    const reason =
-      credentials === undefined
-        ? `there are no credentials for it in ${where}`
-        : `it refused those of user ${credentials.username} from ${where}`;
-    return new UnauthorizedError(
-      `registry ${this.registry} asks for authentication to read ${this.repository}${detail}, and ${reason}: it has no such image, or you need to log in`,
-    );
   }
 
   #statusError(status: number, detail: string, what: string): Error {
@@ -250,29 +193,4 @@ function mediaTypeOf(response: Response, name: string): string {
   const mediaType = (headerOf(response, 'content-type') ?? '').split(';')[0]?.trim() ?? '';
   if (isIndexType(mediaType) || isManifestType(mediaType)) return mediaType;
   throw new InvalidImageError(`${name} is not an image: the registry sent the media type "${mediaType}"`);
-}
-
-function tokenIn(bytes: Uint8Array): string | undefined {
-  try {
-    const answer = JSON.parse(Buffer.from(bytes).toString('utf8')) as {
-      token?: unknown;
-      access_token?: unknown;
-    };
-    const token = answer.token ?? answer.access_token;
-    return typeof token === 'string' && /^[\x21-\x7e]+$/.test(token) ? token : undefined;
-  } catch {
-    return undefined;
-  }
-}
-
-/** The message of a registry's error document as ` (message)`, or nothing; registries are free to send junk. */
-async function errorText(response: Response, url: URL): Promise<string> {
-  try {
-    const bytes = await readBody(response, MAX_ERROR_BYTES, url);
-    const document = JSON.parse(Buffer.from(bytes).toString('utf8')) as { errors?: { message?: unknown }[] };
-    const message = document.errors?.[0]?.message;
-    return typeof message === 'string' && /^[\x20-\x7e]{1,200}$/.test(message) ? ` (${message})` : '';
-  } catch {
-    return '';
-  }
 }
