@@ -16,6 +16,11 @@ export interface Source {
    * @throws NotFoundError
    */
   fetch(descriptor: Descriptor): Promise<AsyncIterable<Uint8Array>>;
+  /**
+   * The manifests here that name `subject` as theirs, such as signatures (OCI image spec v1.1, `subject`).
+   * @param artifactType only those of this type
+   */
+  referrers(subject: Descriptor, artifactType?: string): Promise<Descriptor[]>;
 }
 
 /** Something images can be written to as well. */
@@ -29,6 +34,21 @@ export interface Target extends Source {
   push(descriptor: Descriptor, content: AsyncIterable<Uint8Array> | Iterable<Uint8Array>): Promise<void>;
   /** Gives the image a name, taking the name from any other image that has it. */
   tag(descriptor: Descriptor, name: string): Promise<void>;
+  /**
+   * Stores the manifest `bytes`, whose blobs are here and whose `subject` member names `subject`, so that
+   * `referrers` lists it.
+   * @throws DigestMismatchError
+   */
+  attach(subject: Descriptor, manifest: Descriptor, bytes: Uint8Array): Promise<void>;
+}
+
+/** What a copy or a build tells of its progress; sizes in bytes. */
+export interface Progress {
+  /** Begins a piece: a blob, a step. `done` is `true` when the destination had it already. */
+  begin(id: string, title: string, totalBytes: number, done?: boolean): void;
+  /** More of it is done. */
+  advance(id: string, bytes: number): void;
+  end(id: string): void;
 }
 
 /**
