@@ -83,7 +83,7 @@ export class Gadget {
       ...Object.entries(metadata.wasmParams).map(([key, words]) => wasmParam(key, words)),
     ];
     this.sources = this.schema.tracers.map((tracer) => {
-      const words = metadata.datasources[tracer.dataSource];
+      const words = metadata.datasources[tracer.dataSource.toLowerCase()];
       return {
         name: tracer.dataSource,
         type: tracer.type,
@@ -105,12 +105,12 @@ export class Gadget {
       variable.type,
       variable.sizeBytes,
       initial.subarray(variable.offset, variable.offset + variable.sizeBytes),
-      this.metadata.ebpfParams[variable.name],
+      this.metadata.ebpfParams[variable.name.toLowerCase()],
     );
   }
 
   private checkProgramNames(): void {
-    const programs = new Set(this.object.programs.map((program) => program.name));
+    const programs = new Set(this.object.programs.map((program) => program.name.toLowerCase()));
     const keys = new Set(this.params.map((param) => param.key));
     for (const [name, program] of Object.entries(this.metadata.programs)) {
       if (!programs.has(name)) {
@@ -131,7 +131,8 @@ export class Gadget {
     const values = new Map<string, string>();
     for (const param of this.params) {
       const value =
-        given.get(param.key) ?? this.metadata.paramDefaults[`operator.oci.${param.target.in}.${param.key}`];
+        given.get(param.key) ??
+        this.metadata.paramDefaults[`operator.oci.${param.target.in}.${param.key.toLowerCase()}`];
       if (value === undefined && param.mandatory && !describeOnly) {
         throw new ParamError(`the gadget ${this.name} needs --${param.key}`);
       }
@@ -173,7 +174,8 @@ export class Gadget {
         object.close();
         // A kernel that lacks what an optional program needs runs the gadget without it.
         const program = error instanceof NotSupportedByKernelError ? error.program : undefined;
-        if (program === undefined || !(this.metadata.programs[program]?.optional ?? false)) throw error;
+        if (program === undefined || !(this.metadata.programs[program.toLowerCase()]?.optional ?? false))
+          throw error;
         if (!enabled.delete(program)) throw error;
         notes.push((error as Error).message);
       }
@@ -210,7 +212,7 @@ export class Gadget {
   }
 
   private isEnabled(program: string, values: ReadonlyMap<string, string>): boolean {
-    const words = this.metadata.programs[program];
+    const words = this.metadata.programs[program.toLowerCase()];
     if (words?.attachTo === 'gadget_program_disabled') return false;
     return Object.entries(words?.enabledBy ?? {}).every(([key, value]) => values.get(key) === value);
   }
@@ -266,7 +268,7 @@ export class LoadedGadget {
       try {
         this.links.push(program.attach());
       } catch (error) {
-        const optional = this.metadata.programs[program.name]?.optional ?? false;
+        const optional = this.metadata.programs[program.name.toLowerCase()]?.optional ?? false;
         if (!(optional && error instanceof NotSupportedByKernelError)) throw error;
         notes.push(error.message);
       }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { parseMetadata } from './metadata.js';
+import { parseMetadata, readMetadata } from './metadata.js';
 
 const parse = (text: string): ReturnType<typeof parseMetadata> =>
   parseMetadata(new TextEncoder().encode(text), true);
@@ -34,20 +34,56 @@ params:
 
   it.each([
     ['name: [', /^invalid gadget.yaml, line 1: /],
-    ['description: no name', /^invalid gadget.yaml: at the top level: the key "name" is missing$/],
-    ['name: demo\nparms: {}', /^invalid gadget.yaml: at the top level: unknown key "parms"$/],
-    ['name: 7', /^invalid gadget.yaml: at name: expected string, found 7$/],
+    ['description: no name', /^invalid gadget.yaml, line 1: the top level: the key "name" is missing$/],
+    [
+      'name: demo\nparms: {}',
+      /^invalid gadget.yaml, line 2: the top level: unknown key "parms", expected one of name, .*; did you mean params\?$/,
+    ],
+    ['name: 7', /^invalid gadget.yaml, line 1: name: expected string, found 7$/],
+    ['name: ""', /^invalid gadget.yaml, line 1: name: expected the gadget's name, found ""$/],
     [
       'name: demo\ndatasources: { exec: { fields: { a: { annotations: [] } } } }',
-      /at datasources.exec.fields.a.annotations: expected object, found \[\]$/,
+      /line 2: datasources.exec.fields.a.annotations: expected object, found \[\]$/,
     ],
     [
       'name: demo\nparams: { ebpf: { x: { typeHint: text } } }',
-      /at params.ebpf.x.typeHint: expected one of bool, .*, found "text"$/,
+      /line 2: params.ebpf.x.typeHint: expected one of bool, .*, found "text"$/,
     ],
-    ['- a list', /^invalid gadget.yaml: at the top level: expected object, found \["a list"\]$/],
-  ])('refuses %j with the place and what was expected', async (text, message) => {
+    ['- a list', /^invalid gadget.yaml, line 1: the top level: expected object, found \["a list"\]$/],
+    ['', /^invalid gadget.yaml, line 1: the top level: expected object, found null$/],
+  ])('refuses %j with the line and what was expected', async (text, message) => {
     await expect(parse(text)).rejects.toThrow(message);
+  });
+
+  it('tells all that is wrong, each with its line', async () => {
+    const text = `
+Name: demo
+colour: red
+DataSources:
+  exec:
+    fields:
+      a.b/c~d:
+        annotations:
+          value.undefined: -1
+        tag: [x]
+params:
+  ebpf:
+    x: { key: "no spaces" }
+    y:
+      alias: yy
+`;
+    const { mistakes } = await readMetadata(new TextEncoder().encode(text));
+    expect(mistakes.map(({ line, text }) => `${line} ${text}`)).toEqual([
+      expect.stringMatching(/^3 the top level: unknown key "colour", expected one of name, /),
+      expect.stringMatching(
+        /^9 datasources.exec.fields.a.b\/c~d.annotations.value.undefined: must be >= 0, found -1/,
+      ),
+      expect.stringMatching(
+        /^10 datasources.exec.fields.a.b\/c~d: unknown key "tag", .*; did you mean tags\?$/,
+      ),
+      '13 params.ebpf.x.key: expected letters, digits, - and _, found "no spaces"',
+      '15 params.ebpf.y.alias: expected one letter, found "yy"',
+    ]);
   });
 
   it('refuses aliases that grow without bound', async () => {

@@ -1,8 +1,14 @@
 // gadget.yaml: reads it, checks it against the JSON Schema, and gives it a typed shape.
 
 import { readFileSync } from 'node:fs';
+import type { ErrorObject } from 'ajv';
 import type { Annotations } from '../data/field.js';
+import { didYouMean } from '../data/nearest.js';
 import { GadgetError } from './errors.js';
+import type { LocatedYaml } from './located-yaml.js';
+
+/** More than a person would read. */
+const MAX_MISTAKES = 100;
 
 export interface ParamMetadata {
   readonly key?: string;
@@ -25,7 +31,6 @@ export interface FieldMetadata {
 export interface DataSourceMetadata {
   readonly annotations: Annotations;
   readonly tags: readonly string[];
-  /** By lower-cased full name: gadget.yaml's keys are read regardless of case. */
   readonly fields: Readonly<Record<string, FieldMetadata>>;
 }
 
@@ -36,6 +41,7 @@ export interface ProgramMetadata {
   readonly optional: boolean;
 }
 
+/** Keys that the author names are in lower case, but for `wasmParams`: gadget.yaml is read regardless of case. */
 export interface Metadata {
   readonly name: string;
   readonly description: string;
@@ -51,6 +57,24 @@ export interface Metadata {
   readonly paramDefaults: Readonly<Record<string, string>>;
 }
 
+/** Something wrong in gadget.yaml: where, what, and what was expected. */
+export interface Mistake {
+  /** From 1 on. */
+  readonly line: number;
+  /** A sentence without full stop that starts with the place: `params.ebpf.x.key: expected string, found 7`. */
+  readonly text: string;
+}
+
+/** gadget.yaml as read, right or wrong. */
+export interface MetadataFile {
+  /** What of it has the right form. */
+  readonly metadata: Metadata;
+  /** What is against the schema, in the order of the lines. */
+  readonly mistakes: readonly Mistake[];
+  /** The line of a key, found regardless of case; of the nearest one above it when there is no such key. */
+  readonly lineOf: (path: readonly string[]) => number;
+}
+
 /** The metadata of an image without any. */
 export function emptyMetadata(name: string): Metadata {
   return shape({ name });
@@ -58,42 +82,43 @@ export function emptyMetadata(name: string): Metadata {
 
 /**
  * Parses gadget.yaml. `validate` checks it against the schema (skip it for what was checked when it was built).
- * Throws GadgetError: place in the file, what was expected.
+ * Throws GadgetError: line in the file, what was expected.
  */
 export async function parseMetadata(bytes: Uint8Array, validate: boolean): Promise<Metadata> {
+  const { metadata, mistakes } = await readMetadata(bytes, validate);
+  const [first] = mistakes;
+  if (first !== undefined) throw new GadgetError(`invalid gadget.yaml, line ${first.line}: ${first.text}`);
+  return metadata;
+}
+
+/** Parses gadget.yaml and collects all that is against the schema. Throws GadgetError for what is not YAML. */
+export async function readMetadata(bytes: Uint8Array, validate = true): Promise<MetadataFile> {
   const text = new TextDecoder().decode(bytes);
-  const canonical = canonicalKeys(parseJson(text) ?? (await parseYaml(text)));
-  if (validate) await validateTree(canonical);
-  return shape(canonical as Tree);
+  const { value, lineOf } = parseJson(text) ?? (await parseYaml(text));
+  const canonical = canonicalKeys(value);
+  const mistakes = validate ? await mistakesIn(canonical, lineOf) : [];
+  const isMapping = canonical !== null && typeof canonical === 'object' && !Array.isArray(canonical);
+  return { metadata: shape(isMapping ? (canonical as Tree) : {}), mistakes, lineOf };
 }
 
 /** JSON is YAML that needs no YAML parser, which takes tens of milliseconds to load: images may hold it. */
-function parseJson(text: string): unknown {
+function parseJson(text: string): LocatedYaml | undefined {
   if (!text.startsWith('{')) return undefined;
   try {
-    return JSON.parse(text) as unknown;
+    return { value: JSON.parse(text) as unknown, lineOf: () => 1 };
   } catch {
     return undefined;
   }
 }
 
-async function parseYaml(text: string): Promise<unknown> {
-  const { parseDocument } = await import('yaml');
-  const document = parseDocument(text, { maxAliasCount: 100 } as object);
-  const problem = document.errors[0];
-  if (problem !== undefined) {
-    const line = problem.linePos?.[0]?.line ?? 1;
-    throw new GadgetError(`invalid gadget.yaml, line ${line}: ${firstLine(problem.message)}`);
-  }
+async function parseYaml(text: string): Promise<LocatedYaml> {
+  const { YamlError, parseLocated } = await import('./located-yaml.js');
   try {
-    return document.toJS({ maxAliasCount: 100 });
+    return parseLocated(text);
   } catch (cause) {
-    throw new GadgetError(`invalid gadget.yaml: ${firstLine(String(cause))}`, { cause });
+    if (!(cause instanceof YamlError)) throw cause;
+    throw new GadgetError(`invalid gadget.yaml, line ${cause.line}: ${cause.message}`, { cause });
   }
-}
-
-function firstLine(text: string): string {
-  return text.split('\n', 1)[0]!.replace(/ at line .*/, '');
 }
 
 /** Reads the JSON Schema that lies beside this module. */
@@ -101,32 +126,37 @@ function readSchema(): object {
   return JSON.parse(readFileSync(new URL('gadget.schema.json', import.meta.url), 'utf8')) as object;
 }
 
-async function validateTree(tree: unknown): Promise<void> {
+async function mistakesIn(tree: unknown, lineOf: LocatedYaml['lineOf']): Promise<Mistake[]> {
   const { Ajv } = await import('ajv');
-  const validate = new Ajv({ allErrors: false, allowUnionTypes: true, verbose: true }).compile(readSchema());
-  if (validate(tree)) return;
-  const error = validate.errors![0]!;
-  const path = error.instancePath === '' ? 'the top level' : error.instancePath.slice(1).replaceAll('/', '.');
-  throw new GadgetError(
-    `invalid gadget.yaml: at ${path}: ${explain(error.keyword, error.params, error.message, error.data)}`,
-  );
+  const validate = new Ajv({ allErrors: true, allowUnionTypes: true, verbose: true }).compile(readSchema());
+  if (validate(tree)) return [];
+  const mistakes = validate.errors!.slice(0, MAX_MISTAKES).map((error) => {
+    const path = error.instancePath
+      .split('/')
+      .slice(1)
+      .map((part) => part.replaceAll('~1', '/').replaceAll('~0', '~'));
+    const unknown: unknown = error.params['additionalProperty'];
+    const line = lineOf(typeof unknown === 'string' ? [...path, unknown] : path);
+    return { line, text: `${path.join('.') || 'the top level'}: ${explain(error)}` };
+  });
+  return mistakes.sort((a, b) => a.line - b.line);
 }
 
-function explain(
-  keyword: string,
-  params: Record<string, unknown>,
-  message: string | undefined,
-  data: unknown,
-): string {
+function explain({ keyword, params, message, data, parentSchema }: ErrorObject): string {
   switch (keyword) {
-    case 'additionalProperties':
-      return `unknown key ${JSON.stringify(params['additionalProperty'])}`;
+    case 'additionalProperties': {
+      const known = Object.keys((parentSchema?.['properties'] ?? {}) as object);
+      const name = params['additionalProperty'] as string;
+      return `unknown key ${show(name)}, expected one of ${known.join(', ')}${didYouMean(name, known)}`;
+    }
     case 'required':
-      return `the key ${JSON.stringify(params['missingProperty'])} is missing`;
+      return `the key ${show(params['missingProperty'])} is missing`;
     case 'enum':
       return `expected one of ${(params['allowedValues'] as unknown[]).join(', ')}, found ${show(data)}`;
     case 'type':
       return `expected ${[params['type']].flat().join(' or ')}, found ${show(data)}`;
+    case 'pattern':
+      return `expected ${(parentSchema?.['$comment'] as string | undefined) ?? message}, found ${show(data)}`;
     default:
       return `${message ?? keyword}, found ${show(data)}`;
   }
@@ -160,6 +190,8 @@ const NAMED = new Set([
   'custom',
   'programs',
   'enabledBy',
+  'paramDefaults',
+  'ebpfParams',
 ]);
 
 /** Gives the format's own keys their canonical case: the peer reads them regardless of case. */
@@ -182,24 +214,28 @@ function shape(tree: Record<string, unknown>): Metadata {
     documentationURL: text(root['documentationURL']),
     sourceURL: text(root['sourceURL']),
     annotations: texts(root['annotations']),
-    datasources: mapOf(root['datasources'], (source) => ({
-      annotations: texts(source['annotations']),
-      tags: list(source['tags']),
-      fields: lowerKeys(
-        mapOf(source['fields'], (field) => ({
-          annotations: texts(field['annotations']),
-          tags: list(field['tags']),
-        })),
-      ),
-    })),
-    ebpfParams: mapOf(root['params']?.['ebpf'] ?? root['ebpfParams'], param),
+    datasources: lowerKeys(
+      mapOf(root['datasources'], (source) => ({
+        annotations: texts(source['annotations']),
+        tags: list(source['tags']),
+        fields: lowerKeys(
+          mapOf(source['fields'], (field) => ({
+            annotations: texts(field['annotations']),
+            tags: list(field['tags']),
+          })),
+        ),
+      })),
+    ),
+    ebpfParams: lowerKeys(mapOf(root['params']?.['ebpf'] ?? root['ebpfParams'], param)),
     wasmParams: mapOf(root['params']?.['wasm'], param),
-    programs: mapOf(root['programs'], (program) => ({
-      ...(program['attach_to'] === undefined ? {} : { attachTo: text(program['attach_to']) }),
-      enabledBy: texts(program['enabledBy']),
-      optional: (program['optional'] as unknown) === true,
-    })),
-    paramDefaults: texts(root['paramDefaults']),
+    programs: lowerKeys(
+      mapOf(root['programs'], (program) => ({
+        ...(program['attach_to'] === undefined ? {} : { attachTo: text(program['attach_to']) }),
+        enabledBy: texts(program['enabledBy']),
+        optional: (program['optional'] as unknown) === true,
+      })),
+    ),
+    paramDefaults: lowerKeys(texts(root['paramDefaults'])),
   };
 }
 

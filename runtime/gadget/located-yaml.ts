@@ -1,0 +1,72 @@
+// Reads a YAML file so that every value can be told with the line it stands on.
+
+import { type Document, LineCounter, type Node, isAlias, isMap, isScalar, isSeq, parseDocument } from 'yaml';
+
+/** Aliases may make a small file a huge tree. */
+const MAX_ALIASES = 100;
+
+/** What is wrong with the YAML itself; the message says what, `line` where. */
+export class YamlError extends Error {
+  override name = 'YamlError';
+  /** From 1 on. */
+  readonly line: number;
+
+  constructor(line: number, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.line = line;
+  }
+}
+
+/** One document: its values as plain JavaScript, and where they stand. */
+export interface LocatedYaml {
+  readonly value: unknown;
+  /**
+   * The line of the key that `path` leads to, from 1 on; of the nearest one above it when there is no such key.
+   * Keys are found regardless of case.
+   */
+  readonly lineOf: (path: readonly string[]) => number;
+}
+
+/** Parses one YAML document. Throws YamlError. */
+export function parseLocated(text: string): LocatedYaml {
+  const lines = new LineCounter();
+  const document = parseDocument(text, { lineCounter: lines });
+  const [problem] = document.errors;
+  if (problem !== undefined) {
+    const line = lines.linePos(problem.pos[0]).line;
+    throw new YamlError(line, problem.message.split(/ at line |\n/, 1)[0]!);
+  }
+  try {
+    const value: unknown = document.toJS({ maxAliasCount: MAX_ALIASES });
+    return { value, lineOf: (path) => lines.linePos(offsetOf(document, path)).line };
+  } catch (cause) {
+    throw new YamlError(1, (cause as Error).message.split('\n', 1)[0]!, { cause });
+  }
+}
+
+function offsetOf(document: Document, path: readonly string[]): number {
+  let node: unknown = document.contents;
+  let offset = startOf(node);
+  for (const name of path) {
+    if (isAlias(node)) node = node.resolve(document);
+    if (isMap(node)) {
+      const pair = node.items.find(({ key }) => textOf(key).toLowerCase() === name.toLowerCase());
+      if (pair === undefined) break;
+      offset = startOf(pair.key);
+      node = pair.value;
+    } else if (isSeq(node)) {
+      node = node.items[Number(name)];
+      if (node === undefined) break;
+      offset = startOf(node);
+    } else break;
+  }
+  return offset;
+}
+
+function startOf(node: unknown): number {
+  return (node as Node | null | undefined)?.range?.[0] ?? 0;
+}
+
+function textOf(key: unknown): string {
+  return isScalar(key) ? String(key.value) : '';
+}
