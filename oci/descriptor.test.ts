@@ -37,6 +37,12 @@ suite('an index', () => {
       'a platform without architecture',
       { schemaVersion: 2, manifests: [{ ...BLOB, platform: { os: 'linux' } }] },
     ],
+    ['no media type', { schemaVersion: 2, manifests: [{ ...BLOB, mediaType: '' }] }],
+    [
+      'a media type of two lines',
+      { schemaVersion: 2, manifests: [{ ...BLOB, mediaType: 'text/a\r\nb: c' }] },
+    ],
+    ['annotations of megabytes', { schemaVersion: 2, manifests: [], annotations: { a: 'x'.repeat(1e6) } }],
     ['too many entries', { schemaVersion: 2, manifests: Array<unknown>(10_001).fill(BLOB) }],
   ])('with %s is refused', (_what, document) => {
     const bytes = document === 'no' ? Buffer.from('{') : bytesOf(document);
@@ -48,6 +54,25 @@ suite('an index', () => {
     expect(() => parseIndex(bytes, 'the index')).toThrow(
       `the index is larger than ${MAX_MANIFEST_BYTES} bytes`,
     );
+  });
+
+  it('nested without end is refused, also where anything may stand', () => {
+    const deep = `${'['.repeat(1e6)}"\\"]${']'.repeat(1e6)}`;
+    const bytes = Buffer.from(`{"schemaVersion":2,"manifests":[],"unknown":${deep}}`);
+    expect(() => parseIndex(bytes, 'the index')).toThrow('the index is nested deeper than 100 levels');
+  });
+
+  it('may hold brackets in its texts', () => {
+    const annotations = { a: '\\"[{'.repeat(1000) };
+    expect(parseIndex(bytesOf({ schemaVersion: 2, manifests: [], annotations }), 'it').annotations).toEqual(
+      annotations,
+    );
+  });
+
+  it('quotes a media type it does not expect, so that it fits a sentence and a terminal', () => {
+    const document = { schemaVersion: 2, mediaType: `\x1b[2J\u202e\n${'x'.repeat(1e6)}` };
+    const message = /^the index has the unexpected media type "\\u001b\[2J\\u\{202e\}\\nx{94}…"$/;
+    expect(() => parseIndex(bytesOf(document), 'the index')).toThrow(message);
   });
 
   it('that is not UTF-8 is refused', () => {

@@ -5,7 +5,7 @@
  * `image-index.md`, `manifest.md`. Gadget media types: Inspektor Gadget, `pkg/oci`.
  */
 import { createHash } from 'node:crypto';
-import { InvalidImageError } from './errors.js';
+import { InvalidImageError, quoted } from './errors.js';
 import { isDigest } from './reference.js';
 
 export const MEDIA_TYPE = {
@@ -47,6 +47,12 @@ export const MAX_BLOB_BYTES = 512 * 1024 * 1024;
 const MAX_INDEX_ENTRIES = 10_000;
 const MAX_LAYERS = 128;
 const MAX_ANNOTATIONS = 1000;
+/** What is unknown in a document is kept, and must be fit to be written again: `JSON.stringify` recurses. */
+const MAX_NESTING = 100;
+/** RFC 6838, 4.2, and parameters. */
+const MEDIA_TYPE_GRAMMAR = /^[\w!#$&^.+-]{1,127}\/[\w!#$&^.+-]{1,127}(?:;[\x20-\x7e]{0,127})?$/;
+/** Of one map, keys and values. An `index.json` holds those of many images, and has a limit itself. */
+const MAX_ANNOTATIONS_LENGTH = 64 * 1024;
 
 export interface Platform {
   architecture: string;
@@ -147,6 +153,9 @@ function parseDocument(
   if (bytes.length > MAX_MANIFEST_BYTES) {
     throw new InvalidImageError(`${what} is larger than ${MAX_MANIFEST_BYTES} bytes`);
   }
+  if (nestsDeeper(bytes, MAX_NESTING)) {
+    throw new InvalidImageError(`${what} is nested deeper than ${MAX_NESTING} levels`);
+  }
   let document: unknown;
   try {
     document = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
@@ -157,13 +166,29 @@ function parseDocument(
   if (document['schemaVersion'] !== 2) throw new InvalidImageError(`${what} does not have schemaVersion 2`);
   const { mediaType } = document;
   if (mediaType !== undefined && !(typeof mediaType === 'string' && expected(mediaType))) {
-    throw new InvalidImageError(`${what} has the unexpected media type ${JSON.stringify(mediaType)}`);
+    const found = typeof mediaType === 'string' ? quoted(mediaType) : 'that is not a text';
+    throw new InvalidImageError(`${what} has the unexpected media type ${found}`);
   }
   return checkOptionalMembers(document, what);
 }
 
 function parseSubject({ subject }: JsonObject, what: string): { subject?: Descriptor } {
   return subject === undefined ? {} : { subject: parseDescriptor(subject, `the subject of ${what}`) };
+}
+
+/** Whether lists and objects in a JSON text lie in each other more than `limit` times. */
+function nestsDeeper(json: Uint8Array, limit: number): boolean {
+  const [quote, backslash, opening, closing] = [0x22, 0x5c, [0x5b, 0x7b], [0x5d, 0x7d]];
+  let depth = 0;
+  let inText = false;
+  for (let at = 0; at < json.length; at++) {
+    const byte = json[at]!;
+    if (byte === quote) inText = !inText;
+    else if (inText && byte === backslash) at++;
+    else if (!inText && opening.includes(byte) && ++depth > limit) return true;
+    else if (!inText && closing.includes(byte)) depth--;
+  }
+  return false;
 }
 
 /** Go writes an empty list as `null`, so that is one here too. */
@@ -178,8 +203,8 @@ function parseDescriptors(value: unknown, maxCount: number, what: string): Descr
 function parseDescriptor(value: unknown, what: string): Descriptor {
   if (!isObject(value)) throw new InvalidImageError(`${what} is not a descriptor`);
   const { mediaType, digest, size } = value;
-  if (typeof mediaType !== 'string' || mediaType.length > 255) {
-    throw new InvalidImageError(`${what} has no media type`);
+  if (typeof mediaType !== 'string' || !MEDIA_TYPE_GRAMMAR.test(mediaType)) {
+    throw new InvalidImageError(`${what} has no valid media type`);
   }
   if (typeof digest !== 'string' || !isDigest(digest)) {
     throw new InvalidImageError(`${what} has no sha256 digest`);
@@ -198,7 +223,7 @@ function checkOptionalMembers(owner: JsonObject, what: string): JsonObject {
     throw new InvalidImageError(`${what} has an artifactType that is not a string`);
   }
   if (annotations !== undefined && !isStringMap(annotations)) {
-    throw new InvalidImageError(`${what} has annotations that are not a small map of strings`);
+    throw new InvalidImageError(`${what} has annotations that are not a small map of short strings`);
   }
   if (platform !== undefined && !isPlatform(platform)) {
     throw new InvalidImageError(`${what} has a platform without architecture or os`);
@@ -212,8 +237,11 @@ function isObject(value: unknown): value is JsonObject {
 
 function isStringMap(value: unknown): boolean {
   if (!isObject(value)) return false;
-  const values = Object.values(value);
-  return values.length <= MAX_ANNOTATIONS && values.every((item) => typeof item === 'string');
+  const entries = Object.entries(value);
+  let length = 0;
+  for (const [key, item] of entries)
+    length += key.length + (typeof item === 'string' ? item.length : Infinity);
+  return entries.length <= MAX_ANNOTATIONS && length <= MAX_ANNOTATIONS_LENGTH;
 }
 
 function isPlatform(value: unknown): boolean {

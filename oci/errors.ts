@@ -38,8 +38,25 @@ export class AuthFileError extends OciError {}
 /** The local store cannot be read, written or locked. */
 export class StoreError extends OciError {}
 
+/** The configuration does not allow this image to run. */
+export class NotAllowedError extends OciError {}
+
+/** Nobody who is trusted has signed the image. */
+export class UntrustedImageError extends OciError {}
+
 /** The `code` of a Node.js error (`ENOENT`, …) or `undefined`. */
 export function errorCode(error: unknown): string | undefined {
   const code = (error as { code?: unknown } | undefined)?.code;
   return typeof code === 'string' ? code : undefined;
+}
+
+const MAX_QUOTED_LENGTH = 100;
+
+/** Text from outside as part of a sentence: in quotes, of bounded length, with what no terminal shows made visible. */
+export function quoted(text: string): string {
+  const visible = JSON.stringify(text.slice(0, MAX_QUOTED_LENGTH)).replace(
+    /[\p{C}\p{Zl}\p{Zp}]/gu,
+    (character) => `\\u{${character.codePointAt(0)!.toString(16)}}`,
+  );
+  return text.length > MAX_QUOTED_LENGTH ? `${visible.slice(0, -1)}…"` : visible;
 }
