@@ -1,103 +1,188 @@
 /**
- * GET requests as a registry client needs them: bounded retries, redirects that do not carry credentials to
- * other hosts, time-outs, and failures named for the user.
+ * HTTP as a registry client needs it: bounded retries, redirects that carry no credentials to other hosts and do
+ * not lead to services of this machine, time-outs, and failures named for the user.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { EnvHttpProxyAgent, request } from 'undici';
+import { EnvHttpProxyAgent, request as send } from 'undici';
 import type { Dispatcher } from 'undici';
-import { RegistryError, TlsError, UnreachableError, errorCode } from './errors.js';
+import { checkLiteralAddress, guardedLookup, isPrivateHost } from './addresses.js';
+import { trustedCertificates } from './certificates.js';
+import { OciError, RegistryError, TlsError, UnreachableError, errorCode } from './errors.js';
 
 const MAX_ATTEMPTS = 4;
 const FIRST_RETRY_MS = 200;
 const MAX_RETRY_AFTER_MS = 10_000;
 const MAX_REDIRECTS = 5;
-const MAX_ERROR_BYTES = 8 * 1024;
 const CONNECT_TIMEOUT_MS = 10_000;
 /** No server may take longer over one answer, however steadily it trickles. */
 const TOTAL_TIMEOUT_MS = 15 * 60_000;
+/** What a server has to send within the time that it may be silent. */
+const MIN_BYTES_PER_TIMEOUT = 1024;
+/** Bodies are sent in pieces of this size: undici counts a server's silence from the last piece on. */
+const SENT_PIECE_BYTES = 64 * 1024;
 
 /** A proxy's loopback is not ours. */
 const NEVER_PROXIED = ['localhost', '127.0.0.1', '[::1]'];
 
 const RESET_CODES = new Set(['ECONNRESET', 'EPIPE', 'UND_ERR_SOCKET']);
+const SILENCE_CODES = new Set(['UND_ERR_HEADERS_TIMEOUT', 'UND_ERR_BODY_TIMEOUT', 'ETIMEDOUT']);
 const TLS_CODE =
   /^(?:CERT_|ERR_TLS_|ERR_SSL_|EPROTO$|DEPTH_ZERO_SELF_SIGNED|SELF_SIGNED_CERT|UNABLE_TO_|HOSTNAME_MISMATCH|INVALID_CA)/;
 
-export type Response = Dispatcher.ResponseData;
+export interface Response extends Dispatcher.ResponseData {
+  /** Longest silence of the server. */
+  timeoutMs: number;
+}
+
+export type Headers = Readonly<Record<string, string>>;
+
+export interface Request {
+  method: 'GET' | 'HEAD' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
+  url: URL;
+  headers: Headers;
+  body?: Uint8Array;
+  /** `false` if a second try must not follow one that may have had an effect. */
+  repeatable?: boolean;
+  /**
+   * The server that named `url` in an answer. Unless it is itself in a private network, it cannot have us ask
+   * this machine's own services (loopback and link-local addresses).
+   */
+  sentBy?: URL;
+}
+
+export interface HttpOptions {
+  /** Longest silence of a server: before it answers, and between two pieces of an answer. */
+  timeoutMs: number;
+  /** PEM file of CA certificates to trust beside the usual ones. */
+  caFile?: string | undefined;
+}
 
 /** The connections to one registry and where it redirects to, through the proxy that HTTPS_PROXY and such name. */
 export class HttpClient {
-  readonly #agent: EnvHttpProxyAgent;
+  readonly #options: HttpOptions;
+  #direct: Promise<Dispatcher> | undefined;
+  /** For addresses that a server out in the world named. */
+  #guarded: Promise<Dispatcher> | undefined;
 
-  /** @param timeoutMs longest silence of a server: before it answers, and between two pieces of an answer */
-  constructor(timeoutMs: number) {
-    const { no_proxy: lower, NO_PROXY: upper } = process.env;
-    this.#agent = new EnvHttpProxyAgent({
-      noProxy: [lower ?? upper ?? '', ...NEVER_PROXIED].join(','),
-      headersTimeout: timeoutMs,
-      bodyTimeout: timeoutMs,
-      connect: { timeout: Math.min(timeoutMs, CONNECT_TIMEOUT_MS) },
-    });
+  constructor(options: HttpOptions) {
+    this.#options = options;
+  }
+
+  /** `send` for a GET. */
+  get(url: URL, headers: Headers): Promise<Response> {
+    return this.send({ method: 'GET', url, headers });
   }
 
   /**
-   * GETs `url`, following redirects and trying again where that may help; any other status is the caller's.
+   * Sends a request, follows redirects and tries again where that may help; any other status is the caller's.
    * @throws UnreachableError, TlsError, RegistryError
    */
-  async get(url: URL, headers: Readonly<Record<string, string>>): Promise<Response> {
-    let target = url;
-    let sent = headers;
+  async send(request: Request): Promise<Response> {
+    let current = request;
     for (let redirects = 0; redirects <= MAX_REDIRECTS; redirects++) {
-      const response = await this.#getWithRetries(target, sent);
-      const next = redirectTarget(response, target);
+      const response = await this.#sendWithRetries(current);
+      const next = redirectTarget(response, current);
       if (next === undefined) return response;
       await discard(response);
-      if (next.origin !== target.origin) {
-        const { authorization: _dropped, ...others } = sent;
-        sent = others;
-      }
-      target = next;
+      current = { ...current, url: next, sentBy: request.sentBy ?? request.url };
+      if (next.origin !== request.url.origin) current.headers = withoutCredentials(request.headers);
     }
+    const { url } = request;
     throw new RegistryError(`${url.host} redirected ${url.pathname} more than ${MAX_REDIRECTS} times`);
   }
 
   async close(): Promise<void> {
-    await this.#agent.destroy();
+    const agents = await Promise.all([this.#direct, this.#guarded].map((agent) => agent?.catch(() => undefined)));
+    await Promise.all(agents.map((agent) => agent?.destroy()));
   }
 
-  async #getWithRetries(url: URL, headers: Readonly<Record<string, string>>): Promise<Response> {
+  async #sendWithRetries(request: Request): Promise<Response> {
     for (let attempt = 1; ; attempt++) {
-      let delayMs = FIRST_RETRY_MS * 2 ** (attempt - 1);
+      let delayMs = FIRST_RETRY_MS * 2 ** (attempt - 1) * (0.5 + Math.random());
       try {
-        const signal = AbortSignal.timeout(TOTAL_TIMEOUT_MS);
-        const response = await request(url, { headers, dispatcher: this.#agent, signal });
-        const mayPass = response.statusCode === 429 || response.statusCode >= 500;
-        if (!mayPass || attempt === MAX_ATTEMPTS) return response;
+        const response = await this.#sendOnce(request);
+        if (!mayPass(response, request) || attempt === MAX_ATTEMPTS) return response;
         const askedMs = retryAfterMs(response);
         if (askedMs > MAX_RETRY_AFTER_MS) return response;
         delayMs = Math.max(delayMs, askedMs);
         await discard(response);
       } catch (error) {
-        if (!isReset(error) || attempt === MAX_ATTEMPTS) throw connectionError(error, url.host);
+        const again = request.repeatable !== false && isReset(error) && attempt < MAX_ATTEMPTS;
+        if (!again) throw connectionError(error, request.url.host);
       }
       await sleep(delayMs);
     }
   }
+
+  async #sendOnce({ method, url, headers, body, sentBy }: Request): Promise<Response> {
+    const response = await send(url, {
+      method,
+      headers: body === undefined ? headers : { ...headers, 'content-length': String(body.length) },
+      body: body === undefined ? null : piecesOf(body),
+      dispatcher: await this.#dispatcherFor(url, sentBy),
+      signal: AbortSignal.timeout(TOTAL_TIMEOUT_MS),
+    });
+    return Object.assign(response, { timeoutMs: this.#options.timeoutMs });
+  }
+
+  async #dispatcherFor(url: URL, sentBy: URL | undefined): Promise<Dispatcher> {
+    if (sentBy === undefined || sentBy.hostname === url.hostname || (await isPrivateHost(sentBy.hostname))) {
+      return (this.#direct ??= this.#makeAgent({}));
+    }
+    checkLiteralAddress(url.hostname);
+    return (this.#guarded ??= this.#makeAgent({ lookup: guardedLookup }));
+  }
+
+  async #makeAgent(connect: { lookup?: typeof guardedLookup }): Promise<Dispatcher> {
+    const { timeoutMs, caFile } = this.#options;
+    const { no_proxy: lower, NO_PROXY: upper } = process.env;
+    const tls = caFile === undefined ? {} : { ca: await trustedCertificates(caFile) };
+    return new EnvHttpProxyAgent({
+      noProxy: [lower ?? upper ?? '', ...NEVER_PROXIED].join(','),
+      headersTimeout: timeoutMs,
+      bodyTimeout: timeoutMs,
+      connect: { timeout: Math.min(timeoutMs, CONNECT_TIMEOUT_MS), ...tls, ...connect },
+      requestTls: tls,
+      proxyTls: tls,
+    });
+  }
 }
 
-/** Where `response` redirects to; not from https to http, which would undo what TLS gave. */
-function redirectTarget(response: Response, from: URL): URL | undefined {
+function* piecesOf(body: Uint8Array): Generator<Uint8Array, void, undefined> {
+  for (let offset = 0; offset < body.length; offset += SENT_PIECE_BYTES) {
+    yield body.subarray(offset, offset + SENT_PIECE_BYTES);
+  }
+}
+
+/** Whether asking again may bring another answer. A server that is asked too often has done nothing yet. */
+function mayPass({ statusCode }: Response, { repeatable }: Request): boolean {
+  return statusCode === 429 || (statusCode >= 500 && repeatable !== false);
+}
+
+function withoutCredentials({ authorization: _dropped, ...others }: Headers): Headers {
+  return others;
+}
+
+/** Where `response` redirects to. What is sent with a body goes on only where the method stays the same. */
+function redirectTarget(response: Response, { method, url }: Request): URL | undefined {
+  const followed = method === 'GET' || method === 'HEAD' ? [301, 302, 303, 307, 308] : [307, 308];
   const location = headerOf(response, 'location');
-  if (![301, 302, 303, 307, 308].includes(response.statusCode) || location === undefined) return undefined;
+  if (!followed.includes(response.statusCode) || location === undefined) return undefined;
+  return allowedTarget(location, url);
+}
+
+/**
+ * The address that `from` sends us to; not from https to http, which would undo what TLS gave.
+ * @throws RegistryError
+ */
+export function allowedTarget(location: string, from: URL): URL {
   const target = URL.canParse(location, from.href) ? new URL(location, from) : undefined;
   const allowed =
     target?.protocol === 'https:' || (target?.protocol === 'http:' && from.protocol === 'http:');
-  if (target === undefined || !allowed) {
-    throw new RegistryError(
-      `${from.host} redirected ${from.pathname} to an address that is not allowed: ${location}`,
-    );
-  }
-  return target;
+  if (target !== undefined && allowed) return target;
+  throw new RegistryError(
+    `${from.host} redirected ${from.pathname} to an address that is not allowed: ${location.slice(0, 200)}`,
+  );
 }
 
 /** `Retry-After` is a number of seconds or a date (RFC 9110, 10.2.3). */
@@ -120,35 +205,60 @@ export async function discard(response: Response): Promise<void> {
 }
 
 /**
+ * The body as it comes.
+ * @throws UnreachableError when it comes too slowly, and what `connectionError` returns
+ */
+export async function* bodyOf(
+  response: Response,
+  url: URL,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  const body = (response.body as AsyncIterable<Uint8Array>)[Symbol.asyncIterator]();
+  let waitedMs = 0;
+  let sizeBytes = 0;
+  try {
+    for (;;) {
+      const beganMs = performance.now();
+      const { done, value } = await body.next();
+      if (done === true) return;
+      // Only the server's time counts, not the time that whoever reads here takes.
+      waitedMs += performance.now() - beganMs;
+      sizeBytes += value.length;
+      if (waitedMs >= response.timeoutMs) {
+        if (sizeBytes < MIN_BYTES_PER_TIMEOUT) throw tooSlow(url, response.timeoutMs);
+        waitedMs = sizeBytes = 0;
+      }
+      yield value;
+    }
+  } catch (error) {
+    throw connectionError(error, url.host);
+  } finally {
+    response.body.destroy();
+  }
+}
+
+function tooSlow(url: URL, timeoutMs: number): UnreachableError {
+  return new UnreachableError(
+    `registry ${url.host} is too slow: it sent less than ${MIN_BYTES_PER_TIMEOUT} bytes in ${timeoutMs / 1000} s; check the network, or try again later`,
+  );
+}
+
+/**
  * The whole body.
- * @throws RegistryError when it is longer than `maxBytes`, and what `connectionError` returns
+ * @throws RegistryError when it is longer than `maxBytes`, and what `bodyOf` throws
  */
 export async function readBody(response: Response, maxBytes: number, url: URL): Promise<Uint8Array> {
   const chunks: Uint8Array[] = [];
   let sizeBytes = 0;
-  try {
-    for await (const chunk of response.body as AsyncIterable<Uint8Array>) {
-      sizeBytes += chunk.length;
-      if (sizeBytes > maxBytes) break;
-      chunks.push(chunk);
+  for await (const chunk of bodyOf(response, url)) {
+    sizeBytes += chunk.length;
+    if (sizeBytes > maxBytes) {
+      throw new RegistryError(
+        `the answer of ${url.host} for ${url.pathname} is larger than ${maxBytes} bytes`,
+      );
     }
-  } catch (error) {
-    throw connectionError(error, url.host);
+    chunks.push(chunk);
   }
-  if (sizeBytes <= maxBytes) return Buffer.concat(chunks);
-  throw new RegistryError(`the answer of ${url.host} for ${url.pathname} is larger than ${maxBytes} bytes`);
-}
-
-/** The message of a registry's error document as ` (message)`, or nothing; registries are free to send junk. */
-export async function errorText(response: Response, url: URL): Promise<string> {
-  try {
-    const bytes = await readBody(response, MAX_ERROR_BYTES, url);
-    const document = JSON.parse(Buffer.from(bytes).toString('utf8')) as { errors?: { message?: unknown }[] };
-    const message = document.errors?.[0]?.message;
-    return typeof message === 'string' && /^[\x20-\x7e]{1,200}$/.test(message) ? ` (${message})` : '';
-  } catch {
-    return '';
-  }
+  return Buffer.concat(chunks);
 }
 
 /** Whether the connection broke in a way that trying again may mend. */
@@ -156,15 +266,21 @@ export function isReset(error: unknown): boolean {
   return RESET_CODES.has(deepestCode(error) ?? '');
 }
 
+/** Whether the server, or a proxy before it, fell silent. */
+export function isSilence(error: unknown): boolean {
+  return SILENCE_CODES.has(deepestCode(error) ?? '');
+}
+
 /** Says in one sentence why there was no (complete) answer. */
 export function connectionError(error: unknown, host: string): Error {
+  if (error instanceof OciError) return error;
   const code = deepestCode(error);
   if (code === undefined && (error as Error).name !== 'TimeoutError') return error as Error;
   const reason = (error as Error).message;
   if (code !== undefined && TLS_CODE.test(code)) {
     const advice = /wrong.version.number/i.test(`${code} ${reason}`)
       ? `it does not speak TLS; if plain HTTP is meant, name it in --insecure-registries`
-      : `${reason}; give the file of its CA in NODE_EXTRA_CA_CERTS, or name it in --insecure-registries for plain HTTP`;
+      : `${reason}; give the file of its CA in --ca-file or NODE_EXTRA_CA_CERTS, or name it in --insecure-registries for plain HTTP`;
     return new TlsError(`no trusted TLS connection to registry ${host}: ${advice}`, { cause: error });
   }
   return new UnreachableError(
