@@ -15,21 +15,31 @@ const MISTAKES = new Set([
   'OperatorError',
   'SelectorError',
   'InvalidReferenceError',
+  'ConfigError',
 ]);
+
+/** A sentence that quotes more than this is cut. */
+const MAX_SENTENCE_LENGTH = 2000;
 
 /** Prints the failure and ends the process. */
 export function fail(error: unknown, verbose: boolean): never {
   const message = error instanceof Error ? error.message : String(error);
-  say(`Error: ${message}`);
+  const cut = message.length > MAX_SENTENCE_LENGTH ? `${message.slice(0, MAX_SENTENCE_LENGTH)}…` : message;
+  say(`Error: ${cut.replaceAll('\n', '\\n')}`);
   if (verbose) detail(error);
   process.exit(error instanceof Error && MISTAKES.has(error.name) ? 2 : 1);
 }
 
-/** Prints a line to stderr. Control characters of foreign text are made visible. */
+/** Prints a line to stderr. Control characters of foreign text, and those that turn its direction, are made visible. */
 export function say(line: string): void {
   const safe = line.replace(
-    /[\x00-\x08\x0b-\x1f\x7f-\x9f]/g,
-    (c) => `\\x${c.charCodeAt(0).toString(16).padStart(2, '0')}`,
+    /[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/g,
+    (character) => {
+      const code = character.charCodeAt(0);
+      return code < 256
+        ? `\\x${code.toString(16).padStart(2, '0')}`
+        : `\\u${code.toString(16).padStart(4, '0')}`;
+    },
   );
   try {
     writeSync(2, `${safe}\n`);
