@@ -35,6 +35,9 @@ export class RegistryError extends OciError {}
 /** A credentials file exists but cannot be used. */
 export class AuthFileError extends OciError {}
 
+/** A file of CA certificates cannot be used. */
+export class CaFileError extends OciError {}
+
 /** The local store cannot be read, written or locked. */
 export class StoreError extends OciError {}
 
@@ -50,7 +53,7 @@ export function errorCode(error: unknown): string | undefined {
   return typeof code === 'string' ? code : undefined;
 }
 
-const MAX_QUOTED_LENGTH = 100;
+const MAX_QUOTED_LENGTH = 200;
 
 /** Text from outside as part of a sentence: in quotes, of bounded length, with what no terminal shows made visible. */
 export function quoted(text: string): string {

@@ -18,7 +18,7 @@
  * Defaults are the peer's: registry `ghcr.io`, one-component names live in `inspektor-gadget/gadget/`,
  * tag `latest` when there is neither tag nor digest.
  */
-import { InvalidReferenceError } from './errors.js';
+import { InvalidReferenceError, quoted } from './errors.js';
 
 const DEFAULT_REGISTRY = 'ghcr.io';
 const DEFAULT_NAMESPACE = 'inspektor-gadget/gadget/';
@@ -87,13 +87,13 @@ export function isTag(text: string): boolean {
 export function parseReference(text: string): Reference {
   if (text.length > MAX_TEXT_LENGTH) {
     throw new InvalidReferenceError(
-      `"${text.slice(0, 40)}…" is not an image reference: it is longer than ${MAX_TEXT_LENGTH} characters`,
+      `${quoted(text)} is not an image reference: it is longer than ${MAX_TEXT_LENGTH} characters`,
     );
   }
   const { name, tag, digest } = splitReference(text);
-  if (tag !== undefined && !isTag(tag)) throw invalid(text, `"${tag}" is not a tag`);
+  if (tag !== undefined && !isTag(tag)) throw invalid(text, `${quoted(tag)} is not a tag`);
   if (digest !== undefined && !isDigest(digest)) {
-    throw invalid(text, `"${digest}" is not a digest (sha256: and 64 lower-case hex digits)`);
+    throw invalid(text, `${quoted(digest)} is not a digest (sha256: and 64 lower-case hex digits)`);
   }
   const { registry, path } = splitRegistry(name);
   const short = registry === undefined && !path.includes('/');
@@ -127,11 +127,14 @@ function splitRegistry(name: string): { registry?: string; path: string } {
 }
 
 function checkName(text: string, reference: Reference, path: string): void {
-  if (!REGISTRY.test(reference.registry)) throw invalid(text, `"${reference.registry}" is not a registry`);
+  if (!REGISTRY.test(reference.registry))
+    throw invalid(text, `${quoted(reference.registry)} is not a registry`);
   const wrong = path.split('/').find((component) => !COMPONENT.test(component));
   if (wrong !== undefined) {
     const what =
-      path === '' ? 'it has no name' : `"${wrong}" is not a name of lower-case letters, digits and . _ -`;
+      path === ''
+        ? 'it has no name'
+        : `${quoted(wrong)} is not a name of lower-case letters, digits and . _ -`;
     throw invalid(text, what);
   }
   if (reference.registry.length + 1 + reference.repository.length > MAX_NAME_LENGTH) {
@@ -140,5 +143,5 @@ function checkName(text: string, reference: Reference, path: string): void {
 }
 
 function invalid(text: string, why: string): InvalidReferenceError {
-  return new InvalidReferenceError(`"${text}" is not an image reference: ${why}`);
+  return new InvalidReferenceError(`${quoted(text)} is not an image reference: ${why}`);
 }

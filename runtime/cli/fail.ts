@@ -18,14 +18,13 @@ const MISTAKES = new Set([
   'ConfigError',
 ]);
 
-/** A sentence that quotes more than this is cut. */
-const MAX_SENTENCE_LENGTH = 2000;
+/** What is longer is cut: a sentence, or a list of mistakes in a file, that quotes without end. */
+const MAX_MESSAGE_LENGTH = 10_000;
 
 /** Prints the failure and ends the process. */
 export function fail(error: unknown, verbose: boolean): never {
   const message = error instanceof Error ? error.message : String(error);
-  const cut = message.length > MAX_SENTENCE_LENGTH ? `${message.slice(0, MAX_SENTENCE_LENGTH)}…` : message;
-  say(`Error: ${cut.replaceAll('\n', '\\n')}`);
+  say(`Error: ${message.length > MAX_MESSAGE_LENGTH ? `${message.slice(0, MAX_MESSAGE_LENGTH)}…` : message}`);
   if (verbose) detail(error);
   process.exit(error instanceof Error && MISTAKES.has(error.name) ? 2 : 1);
 }
