@@ -235,7 +235,8 @@ export class Session {
     this.loaded.detach();
     this.manager.settle();
     await this.pipeline.stop();
-    const account = { counts: this.pipeline.counts(), kernelLosses: this.loaded.losses() };
+    const kernelLosses = new Map([...this.loaded.losses(), ...this.manager.losses()]);
+    const account = { counts: this.pipeline.counts(), kernelLosses };
     this.loaded.close();
     this.manager.close();
     return account;

@@ -113,6 +113,11 @@ export class ContainerManager {
     this.#namer.settleAll();
   }
 
+  /** How many events may be missing, or bear a wrong name, by cause; until closed. */
+  losses(): Map<string, number> {
+    return new Map([['new mount namespace not noticed', this.#tracker?.missed ?? 0]]);
+  }
+
   /** Whether this is a Kubernetes node, as far as its containers tell. */
   get onKubernetes(): boolean {
     return isKubernetesNode(this.table.rows().map((row) => row.container));

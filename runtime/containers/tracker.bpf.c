@@ -107,6 +107,14 @@ struct {
     __uint(max_entries, 1024 * 1024);
 } sightings SEC(".maps");
 
+// Execs in a new namespace that the ring had no room to report, or the filter none to let through.
+struct {
+    __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+    __uint(max_entries, 1);
+    __type(key, __u32);
+    __type(value, __u64);
+} missed SEC(".maps");
+
 // Inode numbers are used again as soon as a namespace is gone, this one is not.
 static __always_inline __u64 identity_of(struct mnt_namespace___t *ns) {
     struct mnt_namespace___id *with_id = (void *)ns;
@@ -155,6 +163,13 @@ static __always_inline void read_cgroups(struct sighting *seen, struct task_stru
     seen->ancestor[0] = 0;
 }
 
+static __always_inline void count_missed(void) {
+    __u32 first = 0;
+    __u64 *count = bpf_map_lookup_elem(&missed, &first);
+    if (count)
+        ++*count;
+}
+
 static __always_inline int see(void) {
     struct task_struct___t *task = (void *)bpf_get_current_task();
     struct mnt_namespace___t *ns = BPF_CORE_READ(task, nsproxy, mnt_ns);
@@ -166,14 +181,16 @@ static __always_inline int see(void) {
     if (before && *before == identity)
         return 0;
 
+    // Even if it cannot be reported: the reader of its events asks whose it is.
+    __u32 one = 1;
+    bool is_shut_out =
+        settings.admit_unknown && bpf_map_update_elem(&gadget_mntns_filter_map, &mntns, &one, BPF_ANY);
     struct sighting *seen = bpf_ringbuf_reserve(&sightings, sizeof(*seen), 0);
+    if (!seen || is_shut_out)
+        count_missed();
     if (!seen)
         return 0; // Not marked as known: the next exec in this namespace tries again.
     bpf_map_update_elem(&known, &mntns, &identity, BPF_ANY);
-    if (settings.admit_unknown) {
-        __u32 one = 1;
-        bpf_map_update_elem(&gadget_mntns_filter_map, &mntns, &one, BPF_ANY);
-    }
     seen->mntns = mntns;
     seen->cgroup_id = bpf_get_current_cgroup_id();
     seen->boot_ns = bpf_ktime_get_boot_ns();

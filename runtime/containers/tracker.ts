@@ -95,6 +95,14 @@ export class Tracker {
     return { fd, sizeBytes: maxEntries, batchBytes, progress: this.#progress.buffer };
   }
 
+  /**
+   * How many execs in new mount namespaces could not be reported, or not be let through, as more came at once than
+   * there is room for. The next exec in such a namespace is reported instead.
+   */
+  get missed(): number {
+    return Number(this.#object.map('missed').sumPerCpuU64(new Uint8Array(4)));
+  }
+
   /** Reports at once what has been seen so far. */
   poll(): void {
     if (this.#ring.availableBytes() === 0) return;

@@ -1,17 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 // flood: as fast as it can, a process of the host in a mount namespace of its own executes "/bin/true flood".
-// Ends when stdin closes, and says how many there were.
+// Ends after COUNT of them or, without, when stdin closes, and says how many there were.
 #define _GNU_SOURCE
 #include <poll.h>
 #include <sched.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-int main(void) {
+int main(int argc, char **argv) {
     struct pollfd end = {.fd = 0, .events = POLLIN};
     long count = 0;
-    while (poll(&end, 1, 0) == 0) {
+    long limit = argc > 1 ? atol(argv[1]) : 0;
+    while (limit > 0 ? count < limit : poll(&end, 1, 0) == 0) {
         pid_t child = vfork();
         if (child == 0) {
             if (unshare(CLONE_NEWNS) == 0)
