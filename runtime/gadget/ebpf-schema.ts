@@ -88,12 +88,17 @@ function paramType(btf: Btf, variable: BtfVariable): ParamType {
 function readStruct(btf: Btf, name: string): { recordSize: number; fields: RecordFieldSpec[] } {
   const struct = btf.find('struct', name);
   if (struct === undefined) throw new GadgetError(`the eBPF object has no struct ${name} for its events`);
-  const fields: RecordFieldSpec[] = [];
-  addMembers(btf, struct, '', 0, 0, fields);
-  return { recordSize: struct.sizeBytes, fields };
+  return { recordSize: struct.sizeBytes, fields: fieldsOf(btf, struct) };
 }
 
 type Struct = Extract<BtfType, { kind: 'struct' | 'union' }>;
+
+/** The fields that a record's struct gives, in the order of its members. Throws GadgetError for too many. */
+export function fieldsOf(btf: Btf, struct: Struct): RecordFieldSpec[] {
+  const fields: RecordFieldSpec[] = [];
+  addMembers(btf, struct, '', 0, 0, fields);
+  return fields;
+}
 
 function addMembers(
   btf: Btf,
