@@ -9,7 +9,7 @@ import {
 } from './descriptor.js';
 import type { Descriptor } from './descriptor.js';
 import { InvalidImageError } from './errors.js';
-import { fetchBytes } from './target.js';
+import { fetchBytes, withLease } from './target.js';
 import type { Source, Target } from './target.js';
 
 /** An index may hold indexes; images seen in practice nest once. */
@@ -37,8 +37,10 @@ export async function copyImage(
 ): Promise<Descriptor> {
   const root = await source.resolve(name);
   const copy: Copy = { source, destination, architecture: options.platform?.architecture, manifests: 0 };
-  await copyManifest(copy, root, 0);
-  await destination.tag(root, name);
+  await withLease(destination, async () => {
+    await copyManifest(copy, root, 0);
+    await destination.tag(root, name);
+  });
   return root;
 }
 

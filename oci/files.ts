@@ -1,13 +1,23 @@
-/** Durable, atomic file writes and a lock between processes, for the layout store. */
-import { randomBytes } from 'node:crypto';
-import { link, open, rename, rm, stat, unlink } from 'node:fs/promises';
+/** Durable, atomic file writes, and locks and leases between processes, for the layout store. */
+import { unlinkSync } from 'node:fs';
+import { open, readdir, rename, rm, utimes } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { StoreError, errorCode } from './errors.js';
+import { SIGN_OF_LIFE_MS, isOwnerAlive, ownedName, parseOwnedName } from './owner.js';
+import type { OwnedFile } from './owner.js';
 
-/** The lock is held for milliseconds; one this old belongs to a process that died. */
-const STALE_LOCK_MS = 10_000;
 const LOCK_TIMEOUT_MS = 30_000;
+
+/** What the files of this program in a layout's `ingest/` are. */
+export const OWNED = {
+  /** Content that is being written. */
+  temporary: 'tmp',
+  /** Asks for the lock, or holds it. */
+  lock: 'lock',
+  /** Held while content is relied upon that has no name yet. */
+  lease: 'lease',
+} as const;
 
 /**
  * Writes `content` to a temporary file in `temporaryDirectory` (same file system), syncs it, and renames it to
@@ -20,7 +30,7 @@ export async function writeAtomically(
   temporaryDirectory: string,
   beforeRename: () => Promise<void> = () => Promise.resolve(),
 ): Promise<void> {
-  const temporary = join(temporaryDirectory, uniqueName());
+  const temporary = join(temporaryDirectory, ownedName(OWNED.temporary));
   try {
     const file = await open(temporary, 'wx', 0o644);
     try {
@@ -38,7 +48,8 @@ export async function writeAtomically(
   await syncDirectory(dirname(path));
 }
 
-async function syncDirectory(path: string): Promise<void> {
+/** Makes what was created in, renamed to or removed from the directory survive a crash. */
+export async function syncDirectory(path: string): Promise<void> {
   const directory = await open(path, 'r');
   try {
     await directory.sync();
@@ -48,52 +59,101 @@ async function syncDirectory(path: string): Promise<void> {
 }
 
 /**
- * Runs `action` while holding the lock file `path`.
+ * Runs `action` while no other process runs one with the lock of `directory`.
+ *
+ * Who wants the lock puts a file of its own there and has the lock if it then sees no other's. Of two that do so
+ * at once the later listing shows both files, so never both have it; who came later withdraws. A file
+ * counts only while its process lives, so a process that was killed holds up nobody.
  * @throws StoreError when another process does not give the lock up
  */
-export async function withLock<T>(path: string, action: () => Promise<T>): Promise<T> {
-  const deadlineMs = Date.now() + LOCK_TIMEOUT_MS;
-  while (!(await tryLock(path))) {
-    if (Date.now() > deadlineMs) {
-      throw new StoreError(`the store is locked by another process; if none is running, remove ${path}`);
-    }
-    await breakStaleLock(path);
-    await sleep(10 + Math.random() * 20);
-  }
-  try {
-    return await action();
-  } finally {
-    await rm(path, { force: true });
-  }
+export async function withLock<T>(directory: string, action: () => Promise<T>): Promise<T> {
+  const path = await acquire(directory);
+  return whileHeld(path, action);
 }
 
-async function tryLock(path: string): Promise<boolean> {
+async function acquire(directory: string): Promise<string> {
+  const deadlineMs = Date.now() + LOCK_TIMEOUT_MS;
+  const name = ownedName(OWNED.lock);
+  const order = parseOwnedName(name)?.order ?? '';
+  const path = join(directory, name);
+  let announced = false;
   try {
-    const file = await open(path, 'wx', 0o644);
-    await file.close();
-    return true;
+    for (;;) {
+      const others = (await living(directory, OWNED.lock)).filter((other) => other.name !== name);
+      if (announced && others.length === 0) return path;
+      if (others.length > 0 && Date.now() > deadlineMs) throw locked(directory, others[0]);
+      const first = others.every(({ owner }) => order < owner.order);
+      if (first && !announced) await (await open(path, 'wx', 0o644)).close();
+      else if (!first && announced) await rm(path, { force: true });
+      announced = first;
+      if (others.length > 0) await sleep(5 + Math.random() * 15);
+    }
   } catch (error) {
-    if (errorCode(error) === 'EEXIST') return false;
+    await rm(path, { force: true });
     throw error;
   }
 }
 
-/** Two waiters may see the same stale lock: the slower one then moves a fresh lock, notices, and puts it back. */
-async function breakStaleLock(path: string): Promise<void> {
-  const seen = await stat(path).catch(() => undefined);
-  if (seen === undefined || Math.abs(Date.now() - seen.mtimeMs) < STALE_LOCK_MS) return;
-  const aside = `${path}.${uniqueName()}`;
-  try {
-    await rename(path, aside);
-  } catch {
-    return; // another waiter was faster
-  }
-  const moved = await stat(aside);
-  if (moved.ino !== seen.ino || moved.mtimeMs !== seen.mtimeMs)
-    await link(aside, path).catch(() => undefined);
-  await unlink(aside);
+function locked(directory: string, holder: LivingFile | undefined): StoreError {
+  const who = holder === undefined ? 'another process' : `process ${holder.owner.pid}`;
+  return new StoreError(
+    `${who} has held the lock of ${dirname(directory)} for ${LOCK_TIMEOUT_MS / 1000} s; wait for it, or stop it`,
+  );
 }
 
-function uniqueName(): string {
-  return `${process.pid}-${randomBytes(6).toString('hex')}.tmp`;
+/**
+ * Runs `action` while a file in `directory` tells others that this process relies on content that has no name.
+ * @param guard runs what it is given when no content is being freed
+ */
+export async function withLease<T>(
+  directory: string,
+  guard: (create: () => Promise<void>) => Promise<void>,
+  action: () => Promise<T>,
+): Promise<T> {
+  const path = join(directory, ownedName(OWNED.lease));
+  await guard(async () => (await open(path, 'wx', 0o644)).close());
+  return whileHeld(path, action);
+}
+
+/** Shows life in the file at `path` until `action` ends, then removes it. */
+async function whileHeld<T>(path: string, action: () => Promise<T>): Promise<T> {
+  const showLife = (): void => {
+    const now = new Date();
+    utimes(path, now, now).catch(() => undefined);
+  };
+  const timer = setInterval(showLife, SIGN_OF_LIFE_MS);
+  timer.unref();
+  try {
+    return await action();
+  } finally {
+    clearInterval(timer);
+    await rm(path, { force: true });
+  }
+}
+
+export interface LivingFile {
+  name: string;
+  owner: OwnedFile;
+}
+
+/** The files of `kind` in `directory` whose processes live; those of dead processes are removed on the way. */
+export async function living(directory: string, kind: string): Promise<LivingFile[]> {
+  const found: LivingFile[] = [];
+  for (const name of await readdir(directory)) {
+    const owner = parseOwnedName(name);
+    if (owner?.kind !== kind) continue;
+    const path = join(directory, name);
+    if (isOwnerAlive(owner, path)) found.push({ name, owner });
+    else removeQuietly(path);
+  }
+  return found;
+}
+
+function removeQuietly(path: string): void {
+  try {
+    unlinkSync(path);
+  } catch (error) {
+    // Another process was faster, or it is another user's: that it is dead is known either way.
+    if (!['ENOENT', 'EPERM', 'EACCES'].includes(errorCode(error) ?? '')) throw error;
+  }
 }

@@ -12,7 +12,7 @@ import {
 import type { Annotations, Descriptor, Index, Manifest } from './descriptor.js';
 import { InvalidImageError } from './errors.js';
 import { parseReference } from './reference.js';
-import { fetchBytes } from './target.js';
+import { fetchBytes, withLease } from './target.js';
 import type { Source, Target } from './target.js';
 
 const MEBIBYTE = 1024 * 1024;
@@ -166,11 +166,25 @@ export function sourceDate(env: Readonly<Record<string, string | undefined>>): D
 }
 
 /**
- * Writes a gadget image to `target` under its full reference. The same input gives the same digest.
+ * Writes a gadget image to `target` and gives it its full reference as name. The same input gives the same digest.
+ * @param tag gives the name, where that is more than `target.tag`
  * @returns the descriptor of its index
  * @throws InvalidImageError, InvalidReferenceError
  */
-export async function buildGadgetImage(target: Target, spec: GadgetImageSpec): Promise<Descriptor> {
+export async function buildGadgetImage(
+  target: Target,
+  spec: GadgetImageSpec,
+  tag = (descriptor: Descriptor, name: string): Promise<void> => target.tag(descriptor, name),
+): Promise<Descriptor> {
+  const name = String(parseReference(spec.ref));
+  return withLease(target, async () => {
+    const descriptor = await writeGadgetImage(target, spec);
+    await tag(descriptor, name);
+    return descriptor;
+  });
+}
+
+async function writeGadgetImage(target: Target, spec: GadgetImageSpec): Promise<Descriptor> {
   checkSpec(spec);
   const annotations = imageAnnotations(spec);
   const config = await pushConfig(target, spec.metadata, annotations);
@@ -180,9 +194,7 @@ export async function buildGadgetImage(target: Target, spec: GadgetImageSpec): P
     manifests.push({ ...manifest, platform: { architecture: platform.architecture, os: 'linux' } });
   }
   const index: Index = { schemaVersion: 2, mediaType: MEDIA_TYPE.index, manifests, annotations };
-  const descriptor = await push(target, MEDIA_TYPE.index, jsonBytes(index));
-  await target.tag(descriptor, String(parseReference(spec.ref)));
-  return descriptor;
+  return push(target, MEDIA_TYPE.index, jsonBytes(index));
 }
 
 function checkSpec(spec: GadgetImageSpec): void {
@@ -198,6 +210,17 @@ function checkSpec(spec: GadgetImageSpec): void {
       `${spec.ref} cannot be built for ${empty.architecture}: there is no eBPF program, Wasm module or metadata`,
     );
   }
+  checkSize('gadget metadata', spec.metadata, MAX_METADATA_BYTES);
+  for (const { ebpf, wasm } of spec.platforms) {
+    checkSize('eBPF program', ebpf, MAX_EBPF_BYTES);
+    checkSize('Wasm module', wasm, MAX_WASM_BYTES);
+  }
+}
+
+/** What is written must be readable. */
+function checkSize(what: string, bytes: Uint8Array | undefined, maxBytes: number): void {
+  if (bytes === undefined || bytes.length <= maxBytes) return;
+  throw new InvalidImageError(`the ${what} has ${bytes.length} bytes, more than the limit of ${maxBytes}`);
 }
 
 /** Sorted, so that the order in which a caller collected them does not change the digest. */

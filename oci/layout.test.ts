@@ -1,11 +1,15 @@
-import { existsSync, mkdirSync, readFileSync, readdirSync, utimesSync, writeFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { describe as suite, expect, it } from 'vitest';
 import { buildSample, temporaryDirectory } from '../test/registry/images.js';
-import { ANNOTATION, describe } from './descriptor.js';
+import { copyImage } from './copy.js';
+import { ANNOTATION, MEDIA_TYPE, describe } from './descriptor.js';
 import type { Descriptor } from './descriptor.js';
 import { DigestMismatchError, InvalidImageError, NotFoundError, StoreError } from './errors.js';
 import { Layout, blobPath, defaultStorePath } from './layout.js';
+import { ownedName } from './owner.js';
 import { fetchBytes } from './target.js';
 
 const HELLO = Buffer.from('hello');
@@ -140,15 +144,56 @@ suite('names in a layout', () => {
     expect(readdirSync(root).sort()).toEqual(['blobs', 'index.json', 'ingest', 'oci-layout']);
   });
 
-  it('can be given although a process died holding the lock', async () => {
+  it('can be given at once although a process died holding the lock', async () => {
     const layout = new Layout(temporaryDirectory());
     const descriptor = await buildSample(layout, 'a/b:1');
-    const lock = join(layout.root, 'index.json.ig-lock');
-    writeFileSync(lock, '');
-    utimesSync(lock, 1, 1);
+    const { pid } = spawnSync('true');
+    const lock = ownedName('lock').replace(`-${process.pid}-`, `-${pid}-`);
+    writeFileSync(join(layout.ingestPath, lock), '');
     await layout.tag(descriptor, 'ghcr.io/a/b:2');
     expect((await layout.list()).length).toBe(2);
-    expect(readdirSync(layout.root)).not.toContain('index.json.ig-lock');
+    expect(readdirSync(layout.ingestPath)).toEqual([]);
+  });
+
+  it('wait for another process that holds the lock', async () => {
+    const layout = new Layout(temporaryDirectory());
+    const descriptor = await buildSample(layout, 'a/b:1');
+    const lock = join(layout.ingestPath, ownedName('lock'));
+    writeFileSync(lock, '');
+    let done = false;
+    const tagged = layout.tag(descriptor, 'ghcr.io/a/b:2').then(() => (done = true));
+    await sleep(100);
+    expect(done).toBe(false);
+    rmSync(lock);
+    await tagged;
+    expect((await layout.list()).length).toBe(2);
+  });
+
+  it('tell what was built here, which no other layout can claim', async () => {
+    const layout = new Layout(temporaryDirectory());
+    const descriptor = await buildSample(layout, 'a/b:1');
+    await layout.tag(descriptor, 'ghcr.io/a/b:2', { origin: 'built' });
+    expect((await layout.list()).map(({ origin }) => origin)).toEqual([undefined, 'built']);
+    const claimed = await layout.resolve('ghcr.io/a/b:2');
+    expect(claimed.annotations).toHaveProperty([ANNOTATION.origin], 'built');
+    const other = new Layout(temporaryDirectory());
+    await copyImage(layout, other, 'ghcr.io/a/b:2');
+    expect((await other.list()).map(({ origin }) => origin)).toEqual([undefined]);
+  });
+
+  it('are refused when index.json would become too large to be read', async () => {
+    const layout = new Layout(temporaryDirectory());
+    const descriptor = await buildSample(layout, 'a/b:1');
+    const entry = (number: number): Descriptor => ({
+      ...descriptor,
+      annotations: { [ANNOTATION.refName]: `ghcr.io/a/b:${number}` },
+    });
+    const manifests = Array.from({ length: 10_000 }, (_unused, number) => entry(number));
+    writeFileSync(join(layout.root, 'index.json'), JSON.stringify({ schemaVersion: 2, manifests }));
+    await expect(layout.tag(descriptor, 'ghcr.io/a/c:1')).rejects.toThrow(
+      'is full (there are more than 10000',
+    );
+    expect((await layout.list()).length).toBe(10_000);
   });
 
   it('do not disturb what other programs keep in index.json', async () => {
@@ -165,6 +210,58 @@ suite('names in a layout', () => {
       note: 'kept',
       manifests: [foreign, { ...helloDescriptor(), annotations: { [ANNOTATION.refName]: 'ghcr.io/a/b:1' } }],
     });
+  });
+});
+
+suite('what a layout holds about an image', () => {
+  const about = (subject: Descriptor, artifactType: string): Uint8Array =>
+    Buffer.from(
+      JSON.stringify({
+        schemaVersion: 2,
+        mediaType: MEDIA_TYPE.manifest,
+        artifactType,
+        config: describe(MEDIA_TYPE.emptyJson, Buffer.from('{}')),
+        layers: [],
+        subject,
+        annotations: { note: 'kept' },
+      }),
+    );
+  const attach = async (layout: Layout, subject: Descriptor, type: string): Promise<Descriptor> => {
+    const bytes = about(subject, type);
+    const manifest = describe(MEDIA_TYPE.manifest, bytes);
+    await layout.attach(subject, manifest, bytes);
+    return { ...manifest, artifactType: type, annotations: { note: 'kept' } };
+  };
+
+  it('is listed, by type if asked, and once however often it was attached', async () => {
+    const layout = new Layout(temporaryDirectory());
+    const image = await buildSample(layout, 'a/b:1');
+    const other = await buildSample(layout, 'a/b:2', { metadata: Buffer.from('name: other\n') });
+    const signature = await attach(layout, image, 'x/signature');
+    const list = await attach(layout, image, 'x/parts');
+    await attach(layout, image, 'x/signature');
+    expect(await layout.referrers(image)).toEqual(expect.arrayContaining([signature, list]));
+    expect((await layout.referrers(image)).length).toBe(2);
+    expect(await layout.referrers(image, 'x/signature')).toEqual([signature]);
+    expect(await layout.referrers(other)).toEqual([]);
+  });
+
+  it('must be about it', async () => {
+    const layout = new Layout(temporaryDirectory());
+    const image = await buildSample(layout, 'a/b:1');
+    const bytes = about(helloDescriptor(), 'x/signature');
+    const attached = layout.attach(image, describe(MEDIA_TYPE.manifest, bytes), bytes);
+    await expect(attached).rejects.toThrow(`is not about ${image.digest}`);
+    expect((await layout.list()).length).toBe(1);
+  });
+
+  it('does not include what cannot be read', async () => {
+    const layout = new Layout(temporaryDirectory());
+    const image = await buildSample(layout, 'a/b:1');
+    const { digest } = await attach(layout, image, 'x/signature');
+    const signature = await attach(layout, image, 'x/other');
+    writeFileSync(join(layout.root, blobPath(digest)), 'broken');
+    expect(await layout.referrers(image)).toEqual([signature]);
   });
 });
 

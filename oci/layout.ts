@@ -8,12 +8,12 @@
 import { constants } from 'node:fs';
 import { mkdir, open, readFile, readdir, stat } from 'node:fs/promises';
 import { homedir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ANNOTATION, MAX_MANIFEST_BYTES, MEDIA_TYPE, parseIndex } from './descriptor.js';
 import type { Descriptor, Index } from './descriptor.js';
 import { InvalidImageError, NotFoundError, OciError, StoreError, errorCode } from './errors.js';
-import { withLock, writeAtomically } from './files.js';
+import { syncDirectory, withLease, withLock, writeAtomically } from './files.js';
 import { describeReferrer, referrersAmong } from './referrers.js';
 import { verified } from './target.js';
 import type { Target } from './target.js';
@@ -22,6 +22,13 @@ const LAYOUT_VERSION = '1.0.0';
 /** How often an `index.json` that a program without our lock keeps changing is tried again. */
 const UPDATE_ATTEMPTS = 20;
 const UPDATE_PAUSE_MS = 50;
+
+/** Changes `index.json` while nobody else of us does. */
+export interface IndexEditor {
+  read(): Promise<Descriptor[]>;
+  /** Is run again when another program changes the file meanwhile. */
+  change(how: (manifests: Descriptor[]) => Descriptor[]): Promise<void>;
+}
 
 /** One image of a layout, as `index.json` has it. */
 export interface ImageEntry {
@@ -123,7 +130,7 @@ export class Layout implements Target {
   }
 
   async fetch(descriptor: Descriptor): Promise<AsyncIterable<Uint8Array>> {
-    const path = this.#blobPath(descriptor);
+    const path = join(this.root, blobPath(descriptor.digest));
     try {
       // O_NONBLOCK: opening must not hang should something have put a FIFO there.
       const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
@@ -143,7 +150,7 @@ export class Layout implements Target {
   }
 
   async has(descriptor: Descriptor): Promise<boolean> {
-    const found = await stat(this.#blobPath(descriptor)).catch(() => undefined);
+    const found = await stat(join(this.root, blobPath(descriptor.digest))).catch(() => undefined);
     return found !== undefined && found.isFile() && found.size === descriptor.size;
   }
 
@@ -154,7 +161,7 @@ export class Layout implements Target {
     try {
       await this.#create();
       const bytes = verified(descriptor, content, `the content of ${descriptor.digest}`);
-      await writeAtomically(this.#blobPath(descriptor), bytes, this.#ingestPath());
+      await writeAtomically(join(this.root, blobPath(descriptor.digest)), bytes, this.ingestPath);
     } catch (error) {
       throw this.#failure('write to', error);
     }
@@ -193,16 +200,17 @@ export class Layout implements Target {
     ]);
   }
 
-  #blobPath(descriptor: Descriptor): string {
-    return join(this.root, blobPath(descriptor.digest));
-  }
-
   #indexPath(): string {
     return join(this.root, 'index.json');
   }
 
-  #ingestPath(): string {
+  /** Where unfinished files, locks and leases are. */
+  get ingestPath(): string {
     return join(this.root, 'ingest');
+  }
+
+  get blobsPath(): string {
+    return join(this.root, 'blobs', 'sha256');
   }
 
   /** Whether the directory is missing or empty (a volume, say), or another process is just creating the layout. */
@@ -217,12 +225,13 @@ export class Layout implements Target {
   }
 
   async #create(): Promise<void> {
-    await mkdir(join(this.root, 'blobs', 'sha256'), { recursive: true });
-    await mkdir(this.#ingestPath(), { recursive: true });
+    await mkdir(this.blobsPath, { recursive: true });
+    await mkdir(this.ingestPath, { recursive: true });
     const marker = join(this.root, 'oci-layout');
     if ((await stat(marker).catch(() => undefined)) !== undefined) return;
+    for (const path of [join(this.root, 'blobs'), dirname(this.root)]) await syncDirectory(path);
     const content = Buffer.from(JSON.stringify({ imageLayoutVersion: LAYOUT_VERSION }));
-    await writeAtomically(marker, [content], this.#ingestPath());
+    await writeAtomically(marker, [content], this.ingestPath);
   }
 
   async #readIndex(): Promise<Index> {
@@ -246,36 +255,75 @@ export class Layout implements Target {
   }
 
   /**
-   * Our own processes take turns by the lock file. Other programs do not know it (the peer uses flock, which
-   * Node.js does not have), so a change between reading and renaming is noticed and the update repeated.
+   * Runs `action` while no other of our processes changes `index.json`, or frees content, or begins a lease.
+   * @throws StoreError
    */
-  async #updateIndex(change: (manifests: Descriptor[]) => Descriptor[]): Promise<void> {
+  async exclusively<T>(action: (index: IndexEditor) => Promise<T>): Promise<T> {
     try {
       await this.#create();
-      await withLock(join(this.root, 'index.json.ig-lock'), async () => {
-        for (let attempt = 0; attempt < UPDATE_ATTEMPTS; attempt++) {
-          if (await this.#tryUpdateIndex(change)) return;
-          await sleep(UPDATE_PAUSE_MS);
-        }
-        throw new StoreError(`${this.#indexPath()} could not be updated: another program keeps changing it`);
-      });
+      const editor: IndexEditor = {
+        read: async () => (await this.#readIndex()).manifests,
+        change: (how) => this.#changeIndex(how),
+      };
+      return await withLock(this.ingestPath, () => action(editor));
     } catch (error) {
       throw this.#failure('write to', error);
     }
+  }
+
+  /**
+   * Runs `action`, during which no process frees content here, whether or not it has a name yet. Whatever asks
+   * `has`, stores content and then names it must do so within one, or may find content gone between.
+   */
+  async withLease<T>(action: () => Promise<T>): Promise<T> {
+    return withLease(this.ingestPath, (create) => this.exclusively(create), action);
+  }
+
+  async #updateIndex(change: (manifests: Descriptor[]) => Descriptor[]): Promise<void> {
+    await this.exclusively(async (index) => {
+      // Another process may have found a blob here that a third has renamed but not yet made durable.
+      await syncDirectory(this.blobsPath);
+      await index.change(change);
+    });
+  }
+
+  /**
+   * Other programs do not know our lock (the peer uses flock, which Node.js does not have), so a change between
+   * reading and renaming is noticed and the update repeated.
+   */
+  async #changeIndex(change: (manifests: Descriptor[]) => Descriptor[]): Promise<void> {
+    for (let attempt = 0; attempt < UPDATE_ATTEMPTS; attempt++) {
+      if (await this.#tryUpdateIndex(change)) return;
+      await sleep(UPDATE_PAUSE_MS);
+    }
+    throw new StoreError(`${this.#indexPath()} could not be updated: another program keeps changing it`);
   }
 
   async #tryUpdateIndex(change: (manifests: Descriptor[]) => Descriptor[]): Promise<boolean> {
     const before = await this.#indexStamp();
     const index = await this.#readIndex();
     const content = Buffer.from(JSON.stringify({ ...index, manifests: change(index.manifests) }));
+    this.#checkRoom(content);
     try {
-      await writeAtomically(this.#indexPath(), [content], this.#ingestPath(), async () => {
+      await writeAtomically(this.#indexPath(), [content], this.ingestPath, async () => {
         if ((await this.#indexStamp()) !== before) throw new IndexChanged();
       });
       return true;
     } catch (error) {
       if (error instanceof IndexChanged) return false;
       throw error;
+    }
+  }
+
+  /** What could not be read again must not be written. */
+  #checkRoom(content: Uint8Array): void {
+    try {
+      parseIndex(content, this.#indexPath());
+    } catch (cause) {
+      const why = (cause as Error).message;
+      throw new StoreError(`the image layout ${this.root} is full (${why}); remove images from it`, {
+        cause,
+      });
     }
   }
 

@@ -40,6 +40,16 @@ export interface Target extends Source {
    * @throws DigestMismatchError
    */
   attach(subject: Descriptor, manifest: Descriptor, bytes: Uint8Array): Promise<void>;
+  /** Runs `action`, during which nothing it finds or stores here is freed for want of a name. */
+  withLease?<T>(action: () => Promise<T>): Promise<T>;
+}
+
+/**
+ * Runs `action`, which stores content in `target` and then names it. Where content can be freed, a copy that does
+ * not run this way may find a blob there and see it gone before the image has its name.
+ */
+export function withLease<T>(target: Target, action: () => Promise<T>): Promise<T> {
+  return target.withLease === undefined ? action() : target.withLease(action);
 }
 
 /** What a copy or a build tells of its progress; sizes in bytes. */
