@@ -61,5 +61,6 @@ export function quoted(text: string): string {
     /[\p{C}\p{Zl}\p{Zp}]/gu,
     (character) => `\\u{${character.codePointAt(0)!.toString(16)}}`,
   );
-  return text.length > MAX_QUOTED_LENGTH ? `${visible.slice(0, -1)}…"` : visible;
+  const isWhole = text.length <= MAX_QUOTED_LENGTH && visible.length <= MAX_QUOTED_LENGTH + 2;
+  return isWhole ? visible : `${visible.slice(0, MAX_QUOTED_LENGTH)}…"`;
 }

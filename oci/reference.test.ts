@@ -77,7 +77,7 @@ describe('a reference', () => {
 
   it('refuses a text of any length, without repeating it', () => {
     expect(() => parseReference('x'.repeat(100_000))).toThrow(
-      /^"x{200}…" is not an image reference: it is longer/,
+      /^"x{199}…" is not an image reference: it is longer/,
     );
   });
 
