@@ -1,0 +1,362 @@
+// What `ig`, as built, does with registries and archives that mean harm: one sentence, little memory, nothing kept.
+
+import { gzipSync } from 'node:zlib';
+import { describe, expect, it } from 'vitest';
+import { MEDIA_TYPE, digestOf } from '../../oci/descriptor.js';
+import { Confinement } from './confined.js';
+import type { Outcome } from './confined.js';
+import {
+  HostileRegistry,
+  breakAfter,
+  holdImage,
+  indexOf,
+  manifestOf,
+  redirect,
+  send,
+  sendForever,
+} from './hostile-registry.js';
+import type { HeldImage } from './hostile-registry.js';
+
+const MEBIBYTE = 1024 * 1024;
+const MAX_PEAK_BYTES = 256 * MEBIBYTE;
+const OTHER_DIGEST = digestOf(Buffer.from('other'));
+
+/** Puts things in place; what it returns overrides the image's name, the registry's, or the environment. */
+interface Case {
+  readonly registry: HostileRegistry;
+  readonly image: HeldImage;
+}
+
+/** One sentence, status 1, little memory; nothing written but to the store, and nothing of use left there. */
+function expectRefused(confinement: Confinement, outcome: Outcome, why: RegExp): void {
+  const { status, signal, stdout, stderr, peakBytes, written } = outcome;
+  expect(stderr).toMatch(/^Error: [\x20-\x7e\u2026]+\n$/);
+  expect(stderr).toMatch(why);
+  expect(stderr.length).toBeLessThan(700);
+  expect(stderr).not.toMatch(/\bundefined\b|\[object|Cannot read|is not a function/);
+  expect([signal, status, stdout]).toEqual([null, 1, '']);
+  expect(peakBytes).toBeGreaterThan(0);
+  expect(peakBytes).toBeLessThan(MAX_PEAK_BYTES);
+  expect(written.filter((path) => !/^var-lib\/ig\/(oci-store\/.*)?$/.test(path))).toEqual([]);
+  expect(confinement.contents()).toEqual({ names: [], unfinished: [] });
+}
+
+async function refusePull(
+  why: RegExp,
+  prepare: (test: Case) => string | undefined | void,
+  kind: { tls?: boolean } = {},
+): Promise<HostileRegistry> {
+  const registry = await HostileRegistry.start(kind);
+  const name = prepare({ registry, image: holdImage(registry) }) ?? `${registry.host}/x/sample:v1`;
+  const confinement = new Confinement();
+  const plain = kind.tls === true ? [] : ['--insecure-registries', name.slice(0, name.indexOf('/'))];
+  const trust = registry.caFile === undefined ? {} : { NODE_EXTRA_CA_CERTS: registry.caFile };
+  expectRefused(confinement, await confinement.run([...PULL, name, ...plain], trust), why);
+  return registry;
+}
+
+const PULL = ['run'];
+
+describe('a registry whose bytes are not what was promised', () => {
+  it('is refused for another manifest than its header promises', async () => {
+    await refusePull(/wrong manifest/, ({ registry }) => {
+      registry.on(
+        'manifests/v1',
+        send({}, { 'content-type': MEDIA_TYPE.index, 'docker-content-digest': OTHER_DIGEST }),
+      );
+    });
+  });
+
+  it('is refused for another manifest than the digest asked for', async () => {
+    await refusePull(/wrong manifest/, ({ registry }) => {
+      registry.on(OTHER_DIGEST, send({}, { 'content-type': MEDIA_TYPE.index }));
+      return `${registry.host}/x/sample@${OTHER_DIGEST}`;
+    });
+  });
+
+  it.each<[string, RegExp, (image: HeldImage) => Buffer]>([
+    ['altered', /corrupt: its digest/, ({ ebpfBytes }) => Buffer.from(ebpfBytes).fill('x', 100, 101)],
+    ['short', /corrupt: .* is 4999 bytes instead of 5000/, ({ ebpfBytes }) => ebpfBytes.subarray(1)],
+    ['long', /corrupt: .* is longer than 5000/, ({ ebpfBytes }) => Buffer.concat([ebpfBytes, ebpfBytes])],
+    ['empty', /corrupt: .* is 0 bytes/, () => Buffer.alloc(0)],
+    ['HTML', /corrupt: /, () => Buffer.from('<html>Sign in</html>')],
+    ['compressed', /corrupt: /, ({ ebpfBytes }) => gzipSync(ebpfBytes)],
+  ])('is refused for a blob that is %s', async (_what, why, spoil) => {
+    await refusePull(why, ({ registry, image }) => {
+      registry.on(image.ebpf.digest, send(spoil(image)));
+    });
+  });
+
+  it('is refused for a blob that is never whole, however often it is asked for', async () => {
+    const registry = await refusePull(/cannot reach registry 127\.0\.0\.1:\d+/, ({ registry, image }) => {
+      registry.on(image.ebpf.digest, breakAfter(image.ebpfBytes.subarray(0, 100)));
+    });
+    expect(registry.requests.filter((line) => line.includes('/blobs/')).length).toBeLessThan(20);
+  });
+
+  it('is refused for a blob longer than its Content-Length', async () => {
+    await refusePull(/corrupt|cannot reach/, ({ registry, image }) => {
+      registry.on(image.ebpf.digest, send(image.ebpfBytes, { 'content-length': 100 }));
+    });
+  });
+
+  it('is refused for a manifest of another length than its index says', async () => {
+    await refusePull(/corrupt/, ({ registry, image }) => {
+      registry.hold(MEDIA_TYPE.index, indexOf([{ ...image.manifest, size: image.manifest.size + 1 }]), 'v1');
+    });
+  });
+
+  it.each(['manifest', 'ebpf'] as const)('is refused for a %s without end', async (part) => {
+    await refusePull(/longer than/, ({ registry, image }) => {
+      registry.on(image[part].digest, sendForever(Buffer.alloc(65536, '{')));
+    });
+  });
+
+  it('is refused for sending one index under every digest', async () => {
+    await refusePull(/corrupt/, ({ registry }) => {
+      const index = Buffer.from(
+        JSON.stringify(indexOf([{ mediaType: MEDIA_TYPE.index, digest: OTHER_DIGEST, size: 700 }])),
+      );
+      registry.on('manifests/v1', send(index, { 'content-type': MEDIA_TYPE.index }));
+      registry.on(OTHER_DIGEST, send(index, { 'content-type': MEDIA_TYPE.index }));
+    });
+  });
+});
+
+describe('a registry that sends too much', () => {
+  const headers = { 'content-type': MEDIA_TYPE.index };
+
+  it('is refused for an index without end', async () => {
+    await refusePull(/larger than 4194304 bytes/, ({ registry }) => {
+      registry.on('manifests/v1', sendForever(Buffer.alloc(65536, ' '), headers));
+    });
+  });
+
+  it('is refused for a manifest of 100 MB', async () => {
+    await refusePull(/more than the limit of 4194304/, ({ registry, image }) => {
+      registry.hold(MEDIA_TYPE.index, indexOf([{ ...image.manifest, size: 100 * MEBIBYTE }]), 'v1');
+      registry.on(image.manifest.digest, sendForever(Buffer.alloc(65536, ' ')));
+    });
+  });
+
+  it('is refused for a manifest that swells when decompressed', async () => {
+    await refusePull(/./, ({ registry }) => {
+      const bomb = gzipSync(Buffer.alloc(100 * MEBIBYTE, ' '));
+      registry.on('manifests/v1', send(bomb, { ...headers, 'content-encoding': 'gzip' }));
+    });
+  });
+
+  it('is refused for 10,000 layers', async () => {
+    await refusePull(/more than 128 layers/, ({ registry, image }) => {
+      const layers = Array.from({ length: 10_000 }, () => image.ebpf);
+      const manifest = registry.hold(MEDIA_TYPE.manifest, manifestOf(image.config, layers));
+      registry.hold(MEDIA_TYPE.index, indexOf([manifest]), 'v1');
+    });
+  });
+
+  it('is refused for an index of 10,000 manifests, before any of them is fetched', async () => {
+    const registry = await refusePull(/too many manifests/, ({ registry, image }) => {
+      const manifests = Array.from({ length: 5000 }, (_, n) =>
+        registry.hold(
+          MEDIA_TYPE.manifest,
+          manifestOf(image.config, [image.ebpf], { annotations: { n: `${n}` } }),
+        ),
+      );
+      registry.hold(MEDIA_TYPE.index, indexOf(manifests), 'v1');
+    });
+    expect(registry.requests.length).toBeLessThan(10);
+  });
+
+  it('is refused for indexes within indexes', async () => {
+    await refusePull(/too many manifests|nested/, ({ registry, image }) => {
+      let inner = image.index;
+      for (let depth = 0; depth < 50; depth++)
+        inner = registry.hold(MEDIA_TYPE.index, indexOf([inner]), 'v1');
+    });
+  });
+
+  it('is refused for a blob of terabytes', async () => {
+    await refusePull(/more than the limit|larger than/, ({ registry, image }) => {
+      const layer = { ...image.ebpf, size: 2 ** 42 };
+      const manifest = registry.hold(MEDIA_TYPE.manifest, manifestOf(image.config, [layer]));
+      registry.hold(MEDIA_TYPE.index, indexOf([manifest]), 'v1');
+    });
+  });
+
+  it('is refused for annotations of megabytes', async () => {
+    await refusePull(/annotations/, ({ registry, image }) => {
+      const annotations = { 'org.opencontainers.image.title': 'x'.repeat(MEBIBYTE) };
+      registry.hold(MEDIA_TYPE.index, indexOf([image.manifest], { annotations }), 'v1');
+    });
+  });
+});
+
+describe('a registry whose documents are not what they seem', () => {
+  it.each<[string, RegExp, (image: HeldImage) => object | string | Buffer]>([
+    ['nests too deep', /./, () => '['.repeat(1_000_000)],
+    [
+      'nests too deep where a text belongs',
+      /./,
+      () => `{"schemaVersion":2,"mediaType":${'['.repeat(500_000)}${']'.repeat(500_000)}}`,
+    ],
+    [
+      'nests too deep where nothing is expected',
+      /./,
+      () => `{"schemaVersion":2,"x":${'['.repeat(500_000)}${']'.repeat(500_000)}}`,
+    ],
+    [
+      'is not UTF-8',
+      /is not JSON/,
+      () => Buffer.from('{"schemaVersion":2,"manifests":[],"x":"\xff"}', 'latin1'),
+    ],
+    ['is HTML', /is not JSON/, () => '<html><body>Sign in</body></html>'],
+    ['is a number', /is not a JSON object/, () => '1'],
+    [
+      'has another prototype',
+      /media type|not made for|no platform|manifests/,
+      () => '{"schemaVersion":2,"__proto__":{"manifests":[{}]},"constructor":1}',
+    ],
+    [
+      'has a key twice',
+      /./,
+      ({ manifest }) => `{"schemaVersion":2,"manifests":[${JSON.stringify(manifest)}],"manifests":null}`,
+    ],
+    [
+      'has a media type of megabytes',
+      /media type/,
+      () => ({ schemaVersion: 2, mediaType: 'x'.repeat(3 * MEBIBYTE) }),
+    ],
+    [
+      'has a media type with terminal sequences',
+      /media type/,
+      () => ({ schemaVersion: 2, mediaType: '\x1b[2J\x9b31m\u202e\n' }),
+    ],
+    [
+      'has another digest algorithm',
+      /digest/,
+      ({ manifest }) => indexOf([{ ...manifest, digest: `sha512:${'0'.repeat(128)}` }]),
+    ],
+    [
+      'has a digest in upper case',
+      /digest/,
+      ({ manifest }) => indexOf([{ ...manifest, digest: manifest.digest.toUpperCase() }]),
+    ],
+    [
+      'has a digest that is a path',
+      /digest/,
+      ({ manifest }) => indexOf([{ ...manifest, digest: 'sha256:../../../../evil' }]),
+    ],
+    ...[-1, 0.5, 2 ** 53, 1e300].map((size): [string, RegExp, (image: HeldImage) => object] => [
+      `has the size ${size}`,
+      /size/,
+      ({ manifest }) => indexOf([{ ...manifest, size }]),
+    ]),
+  ])('is refused for an index that %s', async (_what, why, make) => {
+    await refusePull(why, ({ registry, image }) => {
+      registry.hold(MEDIA_TYPE.index, make(image), 'v1');
+    });
+  });
+
+  it('is refused for a manifest called an index', async () => {
+    await refusePull(/unexpected media type/, ({ registry, image }) => {
+      registry.hold(MEDIA_TYPE.index, manifestOf(image.config, [image.ebpf]), 'v1');
+    });
+  });
+
+  it('is refused for an index called a manifest', async () => {
+    await refusePull(/unexpected media type/, ({ registry, image }) => {
+      registry.hold(MEDIA_TYPE.manifest, indexOf([image.manifest]), 'v1');
+    });
+  });
+
+  it('is refused for a page instead of a manifest', async () => {
+    await refusePull(/is not an image: .*text\/html/, ({ registry }) => {
+      registry.on('manifests/v1', send('<html>', { 'content-type': 'text/html; charset=utf-8' }));
+    });
+  });
+
+  it('keeps the terminal from what a header says', async () => {
+    await refusePull(/is not an image/, ({ registry }) => {
+      registry.on('manifests/v1', send('{}', { 'content-type': `x/\x9b2J${'y'.repeat(10_000)}` }));
+    });
+  });
+});
+
+describe('a registry that leads elsewhere', () => {
+  it.each(['file:///etc/passwd', 'ftp://127.0.0.1/x', 'data:application/json,{}', 'http://[', '//'])(
+    'is not followed to %s',
+    async (location) => {
+      await refusePull(/redirected .* not allowed/, ({ registry }) => {
+        registry.on('manifests/v1', redirect(location));
+      });
+    },
+  );
+
+  it('is not followed from https to http', async () => {
+    const other = await HostileRegistry.start();
+    const prepare = ({ registry, image }: Case): void => {
+      registry.on(image.ebpf.digest, redirect(`http://${other.host}/x`));
+    };
+    await refusePull(/redirected .* not allowed/, prepare, { tls: true });
+    expect(other.requests).toEqual([]);
+  });
+
+  it.each([
+    '127.0.0.1',
+    'localhost',
+    '[::1]',
+    '[::ffff:127.0.0.1]',
+    '2130706433',
+    '169.254.169.254',
+    '0.0.0.0',
+  ])('is not followed to this machine as %s', async (host) => {
+    const other = await HostileRegistry.start();
+    await refusePull(/redirected .* not allowed/, ({ registry, image }) => {
+      registry.on(image.ebpf.digest, redirect(`http://${host}:${other.host.split(':')[1]}/x`));
+      return `registry.test:${registry.host.split(':')[1]}/x/sample:v1`;
+    });
+    expect(other.requests).toEqual([]);
+  });
+
+  it('is not followed in circles', async () => {
+    const registry = await refusePull(/redirected .* more than 5 times/, ({ registry, image }) => {
+      registry.on(image.ebpf.digest, redirect('?again'));
+      registry.on('?again', redirect('?again'));
+    });
+    expect(registry.requests.length).toBeLessThan(20);
+  });
+});
+
+describe('a registry that does not answer properly', () => {
+  it('is given up when it breaks every connection', async () => {
+    const registry = await refusePull(/cannot reach registry/, ({ registry }) => {
+      registry.on('manifests/v1', breakAfter(undefined));
+    });
+    expect(registry.requests.length).toBeLessThan(10);
+  });
+
+  it('is given up when it breaks connections in the middle of manifests', async () => {
+    await refusePull(/cannot reach registry/, ({ registry }) => {
+      registry.on('manifests/v1', breakAfter(Buffer.from('{'), { 'content-type': MEDIA_TYPE.index }));
+    });
+  });
+
+  it.each([403, 404, 500])('keeps the terminal from what its answer %d says', async (status) => {
+    await refusePull(/no such image|denies access|answered 500/, ({ registry }) => {
+      const message = '\x1b]0;owned\x07\x1b[2J\nError: all is well';
+      registry.on('manifests/v1', send({ errors: [{ code: 'X', message }] }, {}, status));
+    });
+  });
+
+  it.each([
+    'Bearer realm="file:///etc/passwd"',
+    'Bearer realm="\\u001b[2J"',
+    `Bearer realm="${'x'.repeat(8000)}"`,
+    'Bearer',
+    'Negotiate',
+  ])('is refused for the challenge %.40s', async (challenge) => {
+    await refusePull(/asks for/, ({ registry }) => {
+      registry.on('manifests/v1', send('', { 'www-authenticate': challenge }, 401));
+    });
+  });
+});
