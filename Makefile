@@ -19,6 +19,9 @@ TS := $(shell find runtime bpf wasm/host oci gadgets/build.ts -name "*.ts" -not 
 GADGETS := $(shell find gadgets -type d) $(shell find gadgets -mindepth 2 -type f -not -name "*.test.ts" -not -name "*.md")
 PROTO := $(shell find runtime/containers/engines/proto -type f)
 HEADERS := $(shell find bpf/include -name '*.h')
+# What eBPF programs include of libbpf, so that gadgets can be built where it is not installed.
+LIBBPF_HEADERS = $(addprefix $(shell pkg-config --variable=includedir libbpf)/bpf/, \
+	bpf_core_read.h bpf_endian.h bpf_helper_defs.h bpf_helpers.h bpf_tracing.h usdt.bpf.h)
 SDK := $(shell find wasm/sdk wasm/wit -type f -not -name '*.test.*' -not -name '*.md')
 
 # The newest clang there is, from 16 on; only asked when something has to be compiled.
@@ -42,11 +45,15 @@ dist/.tsc: $(TS) tsconfig.json tsconfig.build.json node_modules/.package-lock.js
 	node_modules/.bin/tsc -p tsconfig.build.json
 	@chmod +x dist/runtime/cli/ig.js && touch $@
 
-# Files that run-time code reads beside itself.
-dist/.assets: runtime/gadget/gadget.schema.json $(PROTO) package.json dist/.tsc
-	@mkdir -p dist/runtime/gadget dist/runtime/containers/engines
+# Files that run-time code reads beside itself; headers and SDK are what `ig image build` compiles with.
+dist/.assets: runtime/gadget/gadget.schema.json $(PROTO) $(HEADERS) $(SDK) package.json build/.deps dist/.tsc
+	@mkdir -p dist/runtime/gadget dist/runtime/containers/engines dist/wasm
 	cp runtime/gadget/gadget.schema.json dist/runtime/gadget/
 	cp -r runtime/containers/engines/proto dist/runtime/containers/engines/
+	rm -rf dist/bpf/include dist/wasm/sdk dist/wasm/wit
+	cp -r bpf/include dist/bpf/
+	install -D -m 644 -t dist/bpf/include/bpf $(LIBBPF_HEADERS)
+	cp -r wasm/sdk wasm/wit dist/wasm/
 	cp package.json dist/
 	@touch $@
 

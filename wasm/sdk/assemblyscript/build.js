@@ -1,16 +1,21 @@
 // Builds a gadget's Wasm component from AssemblyScript: node build.js ENTRY.ts OUT.wasm
 // The output depends on the sources and the versions of the tools only.
 
-import { readFile, writeFile } from 'node:fs/promises';
+import { access, readFile, writeFile } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
-import asc from 'assemblyscript/asc';
 import { componentEmbed, componentNew, parse, print } from '@bytecodealliance/jco-transpile/wasm-tools';
 
 const SDK = dirname(fileURLToPath(import.meta.url));
 const WIT = join(SDK, '../../wit/post-processor.wit');
 const INTERFACE = 'ig:post-processor/processor@0.1.0';
 const FUNCTIONS = ['init', 'select', 'process', 'finish'];
+
+/** Exit status when there is no AssemblyScript compiler. */
+const NO_COMPILER = 3;
+
+/** There is no AssemblyScript compiler; the message says how to get it. */
+class NoCompilerError extends Error {}
 
 /** A file that stands beside the author's only while compiling: what the component exports. */
 const ENTRY = '__component.ts';
@@ -29,7 +34,30 @@ export async function build(entry) {
   return componentNew(embedded, []);
 }
 
+/** The compiler of this installation, else one that npm installed for all. */
+async function findCompiler() {
+  try {
+    return (await import('assemblyscript/asc')).default;
+  } catch (error) {
+    if (error.code !== 'ERR_MODULE_NOT_FOUND') throw error;
+  }
+  const prefixes = [join(dirname(process.execPath), '..'), '/usr/local', '/usr'];
+  for (const prefix of prefixes) {
+    const path = join(prefix, 'lib/node_modules/assemblyscript/dist/asc.js');
+    const found = await access(path).then(
+      () => true,
+      () => false,
+    );
+    if (found) return (await import(pathToFileURL(path).href)).default;
+  }
+  const { devDependencies } = JSON.parse(await readFile(join(SDK, '../../../package.json'), 'utf8'));
+  throw new NoCompilerError(
+    `There is no AssemblyScript compiler; get it with: npm install -g assemblyscript@${devDependencies.assemblyscript}`,
+  );
+}
+
 async function compile(entry) {
+  const asc = await findCompiler();
   const root = dirname(entry);
   const entryText = `import './${basename(entry, '.ts')}';\nexport { ${[...FUNCTIONS, 'cabi_realloc'].join(', ')} } from 'ig/abi';\n`;
   let wasm;
@@ -67,6 +95,6 @@ if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
     await writeFile(out, await build(entry));
   } catch (error) {
     process.stderr.write(`${error.message}\n`);
-    process.exit(1);
+    process.exit(error instanceof NoCompilerError ? NO_COMPILER : 1);
   }
 }

@@ -1,0 +1,66 @@
+// The fields a gadget will have when it runs: those of its records, and what its Wasm module and the operators add.
+
+import { bootToEpochNs } from '../../bpf/clock.js';
+import { prepareComponent } from '../../wasm/host/component.js';
+import { Gadget } from '../gadget/gadget.js';
+import { Pipeline } from '../pipeline/pipeline.js';
+import type { ObjectFacts } from './object.js';
+
+const GUEST_BUDGET_MS = 2000;
+
+/** What gadgets are made of, and where transpiled components are kept. */
+export interface FieldsOf {
+  readonly name: string;
+  readonly ebpf: Uint8Array;
+  /** A component. */
+  readonly wasm: Uint8Array | undefined;
+  readonly metadata: Uint8Array;
+  readonly cacheDirs: readonly string[];
+}
+
+/**
+ * Starts the gadget's Wasm module, if it has one, with default parameters, but nothing in the kernel. Returns full
+ * names by data source. Throws PipelineError for a module that refuses the gadget.
+ */
+export async function knownFields(
+  { name, ebpf, wasm, metadata, cacheDirs }: FieldsOf,
+  { tracers }: ObjectFacts,
+): Promise<Map<string, Set<string>>> {
+  const gadget = await Gadget.open(name, { ebpf, metadata }, true);
+  try {
+    const params = gadget.wasmValues(gadget.completeValues(new Map(), true));
+    const nobody = { changes: [], hostMntns: 0, filtering: false };
+    const pipeline = await Pipeline.start(
+      {
+        sources: gadget.sources,
+        rings: [],
+        output: { mode: 'none', fd: 1 },
+        filters: [],
+        maxEntries: -1,
+        bootToEpochNs: bootToEpochNs(),
+        guestBudgetMs: GUEST_BUDGET_MS,
+        containers: () => nobody,
+        ...(wasm === undefined
+          ? {}
+          : { wasm: { guest: await prepareComponent(wasm, { cacheDirs }), params, enabled: true } }),
+      },
+      QUIET,
+    );
+    const fields = new Map(
+      tracers.map(({ dataSource, fields }) => [dataSource, new Set(fields.map(({ fullName }) => fullName))]),
+    );
+    for (const { dataSource, fullName } of pipeline.fields) fields.get(dataSource)?.add(fullName);
+    await pipeline.stop();
+    return fields;
+  } finally {
+    gadget.close();
+  }
+}
+
+const QUIET = {
+  warn: (): void => undefined,
+  outputClosed: (): void => undefined,
+  failed: (): void => undefined,
+  unknownMntns: (): void => undefined,
+  catchUp: (): void => undefined,
+};

@@ -1,0 +1,48 @@
+// What the steps of one build share.
+
+import type { Progress } from '../../oci/target.js';
+import type { BuildFile } from './build-file.js';
+import type { GadgetFolder } from './folder.js';
+
+export interface BuildOptions {
+  /** build.yaml, if it is not the folder's. */
+  readonly buildFile?: string;
+  /** Whether gadget.yaml is checked; without, there need not be one. */
+  readonly validate: boolean;
+  /** Adds to gadget.yaml what it does not mention. */
+  readonly updateMetadata: boolean;
+  /** More words for the C compiler. */
+  readonly cflags?: readonly string[];
+  /** Where transpiled components are kept; the first is written. */
+  readonly cacheDirs: readonly string[];
+  /** CLANG, LLVM_STRIP, SOURCE_DATE_EPOCH. */
+  readonly env: NodeJS.ProcessEnv;
+  /** Recorded in the image. */
+  readonly builderVersion: string;
+}
+
+/** What a build tells while it works. */
+export interface BuildListener {
+  /** Steps, such as `compile program.bpf.c for amd64`; they have no size. */
+  readonly progress: Progress;
+  /** What a compiler says, as it is. */
+  output(text: string): void;
+  /** A sentence. */
+  note(sentence: string): void;
+  /** Whether `output` may be coloured. */
+  readonly color: boolean;
+}
+
+export interface Job {
+  readonly folder: GadgetFolder;
+  readonly file: BuildFile;
+  readonly options: BuildOptions;
+  readonly listener: BuildListener;
+  /** A directory for what compilers write. */
+  readonly scratch: string;
+}
+
+export interface Wasm {
+  readonly bytes: Uint8Array;
+  readonly isComponent: boolean;
+}

@@ -1,0 +1,85 @@
+// Builds a gadget's Wasm part, or takes it prebuilt, and checks that it is one that gadgets can have.
+
+import { readFileSync } from 'node:fs';
+import { extname } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { prepareComponent } from '../../wasm/host/component.js';
+import { type ModuleForm, moduleForm } from '../../wasm/host/module-form.js';
+import { BuildError } from './errors.js';
+import type { GadgetFolder } from './folder.js';
+import { runTool } from './run-tool.js';
+
+/** Where a gadget's Wasm part is looked for unless build.yaml says. */
+export const WASM_PLACES = ['wasm/program.ts', 'program.wasm'] as const;
+
+const ASSEMBLYSCRIPT = fileURLToPath(new URL('../../wasm/sdk/assemblyscript/build.js', import.meta.url));
+/** Exit status of build.js when there is no AssemblyScript compiler. */
+const NO_COMPILER = 3;
+const LANGUAGES: Readonly<Record<string, string>> = { '.go': 'Go', '.rs': 'Rust' };
+
+/**
+ * The module that `file` of the folder is, or becomes when compiled to `module`. `output` takes what the compiler
+ * says. Throws BuildError.
+ */
+export async function buildWasm(
+  folder: GadgetFolder,
+  file: string,
+  module: string,
+  output: (text: string) => void,
+): Promise<Uint8Array> {
+  const kind = extname(file);
+  if (kind === '.wasm') return folder.read(file, 'Wasm module');
+  if (kind !== '.ts') {
+    const language = LANGUAGES[kind];
+    const what = language === undefined ? `${folder.pathOf(file)} is no .ts or .wasm file` : `${language} cannot be built yet`;
+    throw new BuildError(
+      `${what}: compile ${folder.pathOf(file)} to Wasm yourself and name the module in build.yaml (wasm: program.wasm)`,
+    );
+  }
+  const source = folder.need(file, 'Wasm source');
+  const built = await runTool(process.execPath, [ASSEMBLYSCRIPT, source, module]);
+  output(built?.output ?? '');
+  if (built?.ok) return readFileSync(module);
+  throw new BuildError(
+    built?.status === NO_COMPILER
+      ? `${folder.pathOf(file)} needs the AssemblyScript compiler; see above how to get it, or name a prebuilt module in build.yaml (wasm: program.wasm)`
+      : `the AssemblyScript compiler could not compile ${folder.pathOf(file)}; see what it says above`,
+  );
+}
+
+/** Modules that the peer's API gives to a core module. */
+const PEER_MODULES = ['ig', 'wasi_snapshot_preview1'];
+const PEER_VERSION = 'gadgetAPIVersion';
+
+/**
+ * Checks a module: a component that only exports our interface, or a core module of the peer's API. Components
+ * transpiled for that are kept in `cacheDirs`. Throws BuildError or WasmError, naming `path`.
+ */
+export async function checkWasm(bytes: Uint8Array, path: string, cacheDirs: readonly string[]): Promise<ModuleForm> {
+  try {
+    const form = moduleForm(bytes);
+    if (form === 'component') await prepareComponent(bytes, { cacheDirs });
+    else await checkCoreModule(bytes);
+    return form;
+  } catch (cause) {
+    throw new BuildError(`${path} cannot be a gadget's Wasm part: ${(cause as Error).message}`, { cause });
+  }
+}
+
+async function checkCoreModule(bytes: Uint8Array): Promise<void> {
+  const module = await WebAssembly.compile(bytes).catch((cause: unknown) => {
+    throw new BuildError(`it is not valid (${(cause as Error).message})`, { cause });
+  });
+  const foreign = WebAssembly.Module.imports(module).find(({ module: from }) => !PEER_MODULES.includes(from));
+  if (foreign !== undefined) {
+    throw new BuildError(
+      `it imports ${JSON.stringify(foreign.name)} from ${JSON.stringify(foreign.module)}, but core modules can import from ${PEER_MODULES.join(' and ')} only`,
+    );
+  }
+  const names = WebAssembly.Module.exports(module).filter(({ kind }) => kind === 'function').map(({ name }) => name);
+  if (!names.includes(PEER_VERSION)) {
+    throw new BuildError(
+      `it is a core module without the function ${PEER_VERSION}; build it as a component of ig:post-processor, or with the gadget API of Inspektor Gadget`,
+    );
+  }
+}
