@@ -5,9 +5,9 @@
  */
 import { InspectError } from './errors.js';
 
-/** `sh_type` and the low bits of `st_info` that matter here. */
+/** `sh_type`, and of the low bits of `st_info` a function's, as far as they matter here. */
 export const SHT = { progbits: 1, symtab: 2, nobits: 8, rel: 9 } as const;
-export const STT = { object: 1, func: 2, section: 3 } as const;
+export const STT_FUNC = 2;
 /** `sh_flags`: holds instructions. */
 export const SHF_EXECINSTR = 4;
 

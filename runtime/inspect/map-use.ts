@@ -4,7 +4,7 @@
  * References are relocations; how an instruction names what it refers to is written out in
  * https://docs.kernel.org/bpf/llvm_reloc.html and https://docs.kernel.org/bpf/standardization/instruction-set.html.
  */
-import { type Elf, type ElfSymbol, SHF_EXECINSTR, STT } from './elf.js';
+import { type Elf, type ElfSymbol, SHF_EXECINSTR, STT_FUNC } from './elf.js';
 import { InspectError } from './errors.js';
 
 const INSTRUCTION_SIZE = 8;
@@ -25,7 +25,7 @@ interface Use {
 
 /** By function name (a program's name is its function's): the maps it uses, also through calls, sorted. */
 export function mapsByFunction(elf: Elf): Map<string, string[]> {
-  const functions = elf.symbols.filter(({ type, section }) => type === STT.func && isCode(elf, section));
+  const functions = elf.symbols.filter(({ type, section }) => type === STT_FUNC && isCode(elf, section));
   if (functions.length > MAX_FUNCTIONS) throw tooLarge(`more than ${MAX_FUNCTIONS} functions`);
   const uses = directUses(elf, functions);
   return new Map(functions.map((symbol) => [symbol.name, [...reachable(symbol, uses)].sort()]));
@@ -33,18 +33,12 @@ export function mapsByFunction(elf: Elf): Map<string, string[]> {
 
 function directUses(elf: Elf, functions: readonly ElfSymbol[]): Map<ElfSymbol, Use> {
   const byPlace = new Map(functions.map((symbol) => [placeOf(symbol.section, symbol.value), symbol]));
-  const objects = new Map(
-    elf.symbols
-      .filter(({ type }) => type === STT.object)
-      .map((symbol) => [placeOf(symbol.section, symbol.value), symbol]),
-  );
   const budget = { instructions: MAX_INSTRUCTIONS };
-  return new Map(functions.map((symbol) => [symbol, scan(elf, symbol, { byPlace, objects, budget })]));
+  return new Map(functions.map((symbol) => [symbol, scan(elf, symbol, { byPlace, budget })]));
 }
 
 interface Lookup {
   readonly byPlace: ReadonlyMap<string, ElfSymbol>;
-  readonly objects: ReadonlyMap<string, ElfSymbol>;
   readonly budget: { instructions: number };
 }
 
@@ -52,7 +46,7 @@ function placeOf(section: number, offset: number): string {
   return `${section}:${offset}`;
 }
 
-function scan(elf: Elf, symbol: ElfSymbol, { byPlace, objects, budget }: Lookup): Use {
+function scan(elf: Elf, symbol: ElfSymbol, { byPlace, budget }: Lookup): Use {
   const use: Use = { maps: new Set(), calls: new Set() };
   const { bytes } = elf.sections[symbol.section]!;
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
@@ -72,7 +66,7 @@ function scan(elf: Elf, symbol: ElfSymbol, { byPlace, objects, budget }: Lookup)
     } else if (opcode === LD_IMM64 && target !== undefined) {
       const place = placeOf(target.section, target.value + imm);
       if (isCode(elf, target.section)) addCall(use, byPlace.get(place));
-      else addMap(use, elf, target, objects.get(place));
+      else addMap(use, elf, target);
     }
     if (opcode === LD_IMM64) at += INSTRUCTION_SIZE;
   }
@@ -87,14 +81,11 @@ function isCode(elf: Elf, section: number): boolean {
   return ((elf.sections[section]?.flags ?? 0) & SHF_EXECINSTR) !== 0;
 }
 
-/** A map of its own has a symbol; variables are in the map of their section. */
-function addMap(use: Use, elf: Elf, target: ElfSymbol, object: ElfSymbol | undefined): void {
+/** A map of its own goes by its symbol; variables are in the map of their section. */
+function addMap(use: Use, elf: Elf, target: ElfSymbol): void {
   const section = elf.sections[target.section]?.name ?? '';
-  if (section === '.maps' || section === 'maps') {
-    // The symbol of a static map is its section's.
-    const named = target.type === STT.section ? object : target;
-    if (named !== undefined) use.maps.add(named.name);
-  } else if (/^\.(rodata|data|bss)(\.|$)/.test(section)) use.maps.add(section);
+  if (section === '.maps') use.maps.add(target.name);
+  else if (/^\.(rodata|data|bss)(\.|$)/.test(section)) use.maps.add(section);
 }
 
 function reachable(from: ElfSymbol, uses: ReadonlyMap<ElfSymbol, Use>): Set<string> {
