@@ -5,13 +5,14 @@
  * https://distribution.github.io/distribution/spec/auth/token/, and for identity tokens
  * https://distribution.github.io/distribution/spec/auth/oauth/.
  */
-import { basicAuthorization, parseChallenge } from './auth.js';
-import type { Challenge, CredentialLookup } from './auth.js';
-import { RegistryError, UnauthorizedError } from './errors.js';
+import type { CredentialLookup, Credentials } from './auth.js';
+import { RegistryError, UnauthorizedError, quoted } from './errors.js';
 import { discard, errorText, headerOf, readBody } from './http.js';
 import type { HttpClient, Response } from './http.js';
 
+const MAX_CHALLENGE_LENGTH = 4096;
 const MAX_TOKEN_BYTES = 64 * 1024;
+const CLIENT_ID = 'ig';
 /** How long a token lasts whose server does not say (token specification, `expires_in`). */
 const DEFAULT_TOKEN_S = 60;
 /** A token is renewed when this part of its life is over, so that none expires on its way. */
@@ -26,8 +27,14 @@ export function repositoryScope(repository: string, actions: 'pull' | 'pull,push
 export interface AuthorizedRegistry {
   /** `host` or `host:port`, for messages. */
   readonly name: string;
-  /** Whether it speaks plain HTTP: only then may its tokens, and with them the password, go over it. */
-  readonly plainHttp: boolean;
+  /** Its own address: where requests to it begin. */
+  readonly url: URL;
+}
+
+/** What a registry asks for in `WWW-Authenticate`. */
+export interface Challenge {
+  scheme: 'basic' | 'bearer';
+  parameters: Record<string, string>;
 }
 
 interface Grant {
@@ -93,15 +100,10 @@ export class Authorizer {
    * @param detail its message as ` (message)`, or nothing
    */
   async refusal(scopes: readonly string[], detail: string): Promise<UnauthorizedError> {
-    const { credentials, files } = await this.#credentials();
-    const where = files.join(' and ');
-    const reason =
-      credentials === undefined
-        ? `there are no credentials for it in ${where}`
-        : `it refused those of user ${credentials.username} from ${where}`;
+    const lookup = await this.#credentials();
     const { name } = this.#registry;
     return new UnauthorizedError(
-      `registry ${name} asks for authentication${purpose(scopes)}${detail}, and ${reason}: it has no such image, or you need to log in`,
+      `registry ${name} asks for authentication${purpose(scopes)}${detail}, and ${reason(lookup)}: ${advice(scopes, name)}`,
     );
   }
 
@@ -127,21 +129,24 @@ export class Authorizer {
     if (challenge.scheme === 'bearer') return this.#token(challenge, scopes);
     const { credentials } = await this.#credentials();
     if (credentials === undefined) throw await this.refusal(scopes, '');
-    return { header: basicAuthorization(credentials), expiresMs: Infinity };
+    if (credentials.identityToken === undefined) {
+      return { header: basicAuthorization(credentials), expiresMs: Infinity };
+    }
+    throw new UnauthorizedError(
+      `registry ${this.#registry.name} asks for a user name and password, and there is only an identity token for it: log in with \`ig login ${this.#registry.name}\``,
+    );
   }
 
   async #token({ parameters }: Challenge, scopes: readonly string[]): Promise<Authorized> {
     const url = this.#realm(parameters);
     const { service, scope } = parameters;
-    if (service !== undefined) url.searchParams.set('service', service);
-    for (const each of mergeScopes([...(scope ?? '').split(' '), ...scopes])) {
-      url.searchParams.append('scope', each);
-    }
+    const wanted = mergeScopes([...(scope ?? '').split(' '), ...scopes]);
     const { credentials } = await this.#credentials();
-    const headers: Record<string, string> =
-      credentials === undefined ? {} : { authorization: basicAuthorization(credentials) };
     const askedMs = Date.now();
-    const response = await this.#http.get(url, headers);
+    const response =
+      credentials?.identityToken === undefined
+        ? await this.#askWithPassword(url, service, wanted, credentials)
+        : await this.#askWithToken(url, service, wanted, credentials.identityToken);
     await this.#check(response, url, scopes);
     const answer = tokenIn(await readBody(response, MAX_TOKEN_BYTES, url));
     if (answer === undefined) {
@@ -150,15 +155,56 @@ export class Authorizer {
     return { header: `Bearer ${answer.token}`, expiresMs: askedMs + answer.lifeS * 1000 * USABLE_PART };
   }
 
+  #askWithPassword(
+    realm: URL,
+    service: string | undefined,
+    scopes: readonly string[],
+    credentials: Credentials | undefined,
+  ): Promise<Response> {
+    const url = new URL(realm);
+    if (service !== undefined) url.searchParams.set('service', service);
+    for (const scope of scopes) url.searchParams.append('scope', scope);
+    const headers: Record<string, string> =
+      credentials === undefined ? {} : { authorization: basicAuthorization(credentials) };
+    return this.#http.get(url, headers, this.#registry.url);
+  }
+
+  /** The identity token is in the body, so that no redirect may be followed with it. */
+  #askWithToken(
+    url: URL,
+    service: string | undefined,
+    scopes: readonly string[],
+    identityToken: string,
+  ): Promise<Response> {
+    const form = new URLSearchParams({
+      grant_type: 'refresh_token',
+      client_id: CLIENT_ID,
+      service: service ?? this.#registry.name,
+      scope: scopes.join(' '),
+      refresh_token: identityToken,
+    });
+    return this.#http.send({
+      method: 'POST',
+      url,
+      headers: { 'content-type': 'application/x-www-form-urlencoded' },
+      body: Buffer.from(form.toString()),
+      follow: false,
+      sentBy: this.#registry.url,
+    });
+  }
+
   #realm({ realm }: Record<string, string>): URL {
-    const { name, plainHttp } = this.#registry;
+    const { name, url: own } = this.#registry;
     if (realm === undefined || realm === '') {
       throw new RegistryError(`registry ${name} asks for a token but does not say from where (no realm)`);
     }
     const url = URL.canParse(realm) ? new URL(realm) : undefined;
-    const allowed = url?.protocol === 'https:' || (url?.protocol === 'http:' && plainHttp);
+    // Only a registry that is itself plain HTTP may have its tokens, and with them the password, go over it.
+    const allowed = url?.protocol === 'https:' || (url?.protocol === 'http:' && own.protocol === 'http:');
     if (url === undefined || !allowed || url.username !== '' || url.password !== '') {
-      throw new RegistryError(`registry ${name} asks for a token from an address not allowed: "${realm}"`);
+      throw new RegistryError(
+        `registry ${name} asks for a token from an address not allowed: ${quoted(realm)}`,
+      );
     }
     return url;
   }
@@ -167,10 +213,13 @@ export class Authorizer {
     const { statusCode } = response;
     if (statusCode === 200) return;
     const detail = await errorText(response, url);
-    if (statusCode === 401 || statusCode === 403) throw await this.refusal(scopes, detail);
-    const advice = statusCode === 429 || statusCode >= 500 ? '; try again later' : '';
+    // An identity token that is no longer good is answered with 400 (RFC 6749, 5.2).
+    const { credentials } = await this.#credentials();
+    const refused = [401, 403, ...(credentials?.identityToken === undefined ? [] : [400])];
+    if (refused.includes(statusCode)) throw await this.refusal(scopes, detail);
+    const later = statusCode === 429 || statusCode >= 500 ? '; try again later' : '';
     throw new RegistryError(
-      `the token server ${url.host} of registry ${this.#registry.name} answered ${statusCode}${detail}${advice}`,
+      `the token server ${url.host} of registry ${this.#registry.name} answered ${statusCode}${detail}${later}`,
     );
   }
 }
@@ -180,6 +229,22 @@ function purpose([scope]: readonly string[]): string {
   if (scope === undefined) return '';
   const repository = scope.slice(scope.indexOf(':') + 1, scope.lastIndexOf(':'));
   return scope.endsWith('push') ? ` to write to ${repository}` : ` to read ${repository}`;
+}
+
+function reason({ credentials, source, files, failures = [] }: CredentialLookup): string {
+  if (credentials === undefined) {
+    const because = failures.length === 0 ? '' : ` (${failures.join('; ')})`;
+    return `there are no credentials for it in ${files.join(' and ')}${because}`;
+  }
+  const what =
+    credentials.identityToken === undefined ? `those of user ${credentials.username}` : 'the identity token';
+  return `it refused ${what}${source === undefined ? '' : ` from ${source}`}`;
+}
+
+function advice([scope]: readonly string[], registry: string): string {
+  if (scope === undefined) return 'check the user name and the password';
+  const other = scope.endsWith('push') ? 'you may not write there' : 'it has no such image';
+  return `${other}, or you need to log in (\`ig login ${registry}\`)`;
 }
 
 /** Each resource once, with all the actions asked for. */
@@ -207,4 +272,23 @@ function tokenIn(bytes: Uint8Array): { token: string; lifeS: number } | undefine
   } catch {
     return undefined;
   }
+}
+
+/** The value of an `Authorization` header. */
+function basicAuthorization({ username, password }: Credentials): string {
+  return `Basic ${Buffer.from(`${username}:${password}`).toString('base64')}`;
+}
+
+/** Parses a `WWW-Authenticate` value (RFC 9110, 11.6.1); `undefined` if it offers no scheme known here. */
+export function parseChallenge(header: string): Challenge | undefined {
+  const text = header.slice(0, MAX_CHALLENGE_LENGTH);
+  const start = /(?:^|[\s,])(Bearer|Basic)(?=\s|$)/i.exec(text);
+  const scheme = start?.[1]?.toLowerCase();
+  if (start === null || (scheme !== 'basic' && scheme !== 'bearer')) return undefined;
+  const parameters: Record<string, string> = {};
+  for (const match of text.slice(start.index).matchAll(/(\w+)=(?:"((?:[^"\\]|\\.)*)"|([^\s",]+))/g)) {
+    const [, name = '', inQuotes, bare = ''] = match;
+    parameters[name.toLowerCase()] ??= inQuotes?.replace(/\\(.)/g, '$1') ?? bare;
+  }
+  return { scheme, parameters };
 }

@@ -2,20 +2,23 @@
  * HTTP as a registry client needs it: bounded retries, redirects that carry no credentials to other hosts and do
  * not lead to services of this machine, time-outs, and failures named for the user.
  */
+import { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { EnvHttpProxyAgent, request as send } from 'undici';
 import type { Dispatcher } from 'undici';
-import { checkLiteralAddress, guardedLookup, isPrivateHost } from './addresses.js';
+import { guardedLookup, isOwnHost, isPrivateHost } from './addresses.js';
 import { trustedCertificates } from './certificates.js';
-import { OciError, RegistryError, TlsError, UnreachableError, errorCode } from './errors.js';
+import { OciError, RegistryError, TlsError, UnreachableError, errorCode, quoted } from './errors.js';
 
 const MAX_ATTEMPTS = 4;
+const MAX_READ_ATTEMPTS = 3;
 const FIRST_RETRY_MS = 200;
 const MAX_RETRY_AFTER_MS = 10_000;
 const MAX_REDIRECTS = 5;
 const CONNECT_TIMEOUT_MS = 10_000;
 /** No server may take longer over one answer, however steadily it trickles. */
 const TOTAL_TIMEOUT_MS = 15 * 60_000;
+const MAX_ERROR_BYTES = 8 * 1024;
 /** What a server has to send within the time that it may be silent. */
 const MIN_BYTES_PER_TIMEOUT = 1024;
 /** Bodies are sent in pieces of this size: undici counts a server's silence from the last piece on. */
@@ -43,9 +46,11 @@ export interface Request {
   body?: Uint8Array;
   /** `false` if a second try must not follow one that may have had an effect. */
   repeatable?: boolean;
+  /** `false` if a redirect is the caller's, as for a body that is a secret. */
+  follow?: boolean;
   /**
-   * The server that named `url` in an answer. Unless it is itself in a private network, it cannot have us ask
-   * this machine's own services (loopback and link-local addresses).
+   * The server whose answer named `url`. Unless it is itself on this machine or in a private network, it cannot
+   * have us ask this machine's own services (loopback and link-local addresses).
    */
   sentBy?: URL;
 }
@@ -69,8 +74,8 @@ export class HttpClient {
   }
 
   /** `send` for a GET. */
-  get(url: URL, headers: Headers): Promise<Response> {
-    return this.send({ method: 'GET', url, headers });
+  get(url: URL, headers: Headers, sentBy?: URL): Promise<Response> {
+    return this.send({ method: 'GET', url, headers, ...(sentBy === undefined ? {} : { sentBy }) });
   }
 
   /**
@@ -81,9 +86,10 @@ export class HttpClient {
     let current = request;
     for (let redirects = 0; redirects <= MAX_REDIRECTS; redirects++) {
       const response = await this.#sendWithRetries(current);
-      const next = redirectTarget(response, current);
-      if (next === undefined) return response;
+      const location = redirectLocation(response, current);
+      if (location === undefined) return response;
       await discard(response);
+      const next = allowedTarget(location, current.url);
       current = { ...current, url: next, sentBy: request.sentBy ?? request.url };
       if (next.origin !== request.url.origin) current.headers = withoutCredentials(request.headers);
     }
@@ -92,13 +98,15 @@ export class HttpClient {
   }
 
   async close(): Promise<void> {
-    const agents = await Promise.all([this.#direct, this.#guarded].map((agent) => agent?.catch(() => undefined)));
-    await Promise.all(agents.map((agent) => agent?.destroy()));
+    for (const agent of [this.#direct, this.#guarded]) {
+      // One that could not be made has nothing to close, and whoever needed it knows.
+      await agent?.then((made) => made.destroy()).catch(() => undefined);
+    }
   }
 
   async #sendWithRetries(request: Request): Promise<Response> {
     for (let attempt = 1; ; attempt++) {
-      let delayMs = FIRST_RETRY_MS * 2 ** (attempt - 1) * (0.5 + Math.random());
+      let delayMs = backoffMs(attempt);
       try {
         const response = await this.#sendOnce(request);
         if (!mayPass(response, request) || attempt === MAX_ATTEMPTS) return response;
@@ -117,19 +125,19 @@ export class HttpClient {
   async #sendOnce({ method, url, headers, body, sentBy }: Request): Promise<Response> {
     const response = await send(url, {
       method,
-      headers: body === undefined ? headers : { ...headers, 'content-length': String(body.length) },
-      body: body === undefined ? null : piecesOf(body),
+      headers: isEmpty(body) ? headers : { ...headers, 'content-length': String(body.length) },
+      body: isEmpty(body) ? null : Readable.from(piecesOf(body)),
       dispatcher: await this.#dispatcherFor(url, sentBy),
       signal: AbortSignal.timeout(TOTAL_TIMEOUT_MS),
     });
     return Object.assign(response, { timeoutMs: this.#options.timeoutMs });
   }
 
-  async #dispatcherFor(url: URL, sentBy: URL | undefined): Promise<Dispatcher> {
-    if (sentBy === undefined || sentBy.hostname === url.hostname || (await isPrivateHost(sentBy.hostname))) {
+  #dispatcherFor(url: URL, sentBy: URL | undefined): Promise<Dispatcher> {
+    if (sentBy === undefined || sentBy.hostname === url.hostname || isPrivateHost(sentBy.hostname)) {
       return (this.#direct ??= this.#makeAgent({}));
     }
-    checkLiteralAddress(url.hostname);
+    if (isOwnHost(url.hostname)) throw notAllowed(url.href, sentBy);
     return (this.#guarded ??= this.#makeAgent({ lookup: guardedLookup }));
   }
 
@@ -148,6 +156,10 @@ export class HttpClient {
   }
 }
 
+function isEmpty(body: Uint8Array | undefined): body is undefined {
+  return body === undefined || body.length === 0;
+}
+
 function* piecesOf(body: Uint8Array): Generator<Uint8Array, void, undefined> {
   for (let offset = 0; offset < body.length; offset += SENT_PIECE_BYTES) {
     yield body.subarray(offset, offset + SENT_PIECE_BYTES);
@@ -164,11 +176,10 @@ function withoutCredentials({ authorization: _dropped, ...others }: Headers): He
 }
 
 /** Where `response` redirects to. What is sent with a body goes on only where the method stays the same. */
-function redirectTarget(response: Response, { method, url }: Request): URL | undefined {
+function redirectLocation(response: Response, { method, follow }: Request): string | undefined {
+  if (follow === false) return undefined;
   const followed = method === 'GET' || method === 'HEAD' ? [301, 302, 303, 307, 308] : [307, 308];
-  const location = headerOf(response, 'location');
-  if (!followed.includes(response.statusCode) || location === undefined) return undefined;
-  return allowedTarget(location, url);
+  return followed.includes(response.statusCode) ? headerOf(response, 'location') : undefined;
 }
 
 /**
@@ -179,9 +190,13 @@ export function allowedTarget(location: string, from: URL): URL {
   const target = URL.canParse(location, from.href) ? new URL(location, from) : undefined;
   const allowed =
     target?.protocol === 'https:' || (target?.protocol === 'http:' && from.protocol === 'http:');
-  if (target !== undefined && allowed) return target;
-  throw new RegistryError(
-    `${from.host} redirected ${from.pathname} to an address that is not allowed: ${location.slice(0, 200)}`,
+  if (target === undefined || !allowed) throw notAllowed(location, from);
+  return target;
+}
+
+function notAllowed(location: string, from: URL): RegistryError {
+  return new RegistryError(
+    `${from.host} redirected ${from.pathname} to an address that is not allowed: ${quoted(location)}`,
   );
 }
 
@@ -208,11 +223,8 @@ export async function discard(response: Response): Promise<void> {
  * The body as it comes.
  * @throws UnreachableError when it comes too slowly, and what `connectionError` returns
  */
-export async function* bodyOf(
-  response: Response,
-  url: URL,
-): AsyncGenerator<Uint8Array, void, undefined> {
-  const body = (response.body as AsyncIterable<Uint8Array>)[Symbol.asyncIterator]();
+export async function* bodyOf(response: Response, url: URL): AsyncGenerator<Uint8Array, void, undefined> {
+  const body = (response.body as AsyncIterable<Uint8Array, undefined>)[Symbol.asyncIterator]();
   let waitedMs = 0;
   let sizeBytes = 0;
   try {
@@ -259,6 +271,40 @@ export async function readBody(response: Response, maxBytes: number, url: URL): 
     chunks.push(chunk);
   }
   return Buffer.concat(chunks);
+}
+
+/** The message of a registry's error document as ` (message)`, or nothing; registries are free to send junk. */
+export async function errorText(response: Response, url: URL): Promise<string> {
+  try {
+    const bytes = await readBody(response, MAX_ERROR_BYTES, url);
+    const document = JSON.parse(Buffer.from(bytes).toString('utf8')) as {
+      errors?: { message?: unknown }[];
+      error_description?: unknown;
+      details?: unknown;
+    };
+    // Of registries; of OAuth servers (RFC 6749, 5.2); of Docker Hub's token server.
+    const message = document.errors?.[0]?.message ?? document.error_description ?? document.details;
+    return typeof message === 'string' && /^[\x20-\x7e]{1,200}$/.test(message) ? ` (${message})` : '';
+  } catch {
+    return '';
+  }
+}
+
+/** Runs `action`, which changes nothing, again when the connection breaks in the middle of an answer. */
+export async function repeatedly<T>(action: () => Promise<T>): Promise<T> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await action();
+    } catch (error) {
+      if (attempt === MAX_READ_ATTEMPTS || !isReset(error)) throw error;
+    }
+    await sleep(backoffMs(attempt));
+  }
+}
+
+/** How long to wait before the attempt after `attempt` (from 1): longer each time, and not as others do. */
+export function backoffMs(attempt: number): number {
+  return FIRST_RETRY_MS * 2 ** (attempt - 1) * (0.5 + Math.random());
 }
 
 /** Whether the connection broke in a way that trying again may mend. */

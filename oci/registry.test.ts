@@ -172,7 +172,7 @@ suite('redirects', () => {
     const { host } = await serve((_request, response) => {
       response.writeHead(302, { location: 'file:///etc/passwd' }).end();
     });
-    await expect(fetchBlob(repositoryAt(host))).rejects.toThrow('not allowed: file:///etc/passwd');
+    await expect(fetchBlob(repositoryAt(host))).rejects.toThrow('not allowed: "file:///etc/passwd"');
   });
 });
 
