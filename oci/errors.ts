@@ -35,6 +35,9 @@ export class RegistryError extends OciError {}
 /** A credentials file exists but cannot be used. */
 export class AuthFileError extends OciError {}
 
+/** A program that keeps credentials failed, or there is no such program. */
+export class CredentialHelperError extends OciError {}
+
 /** A file of CA certificates cannot be used. */
 export class CaFileError extends OciError {}
 
@@ -46,6 +49,12 @@ export class NotAllowedError extends OciError {}
 
 /** Nobody who is trusted has signed the image. */
 export class UntrustedImageError extends OciError {}
+
+/** A key to sign or to verify with cannot be used: its kind, its format, its password. */
+export class InvalidKeyError extends OciError {}
+
+/** The file of authorities to trust (sigstore's `trusted_root.json`) cannot be used. */
+export class TrustedRootError extends OciError {}
 
 /** The `code` of a Node.js error (`ENOENT`, …) or `undefined`. */
 export function errorCode(error: unknown): string | undefined {
