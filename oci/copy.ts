@@ -2,24 +2,35 @@
 import {
   MAX_BLOB_BYTES,
   MAX_MANIFEST_BYTES,
+  MEDIA_TYPE,
   isIndexType,
   isManifestType,
   parseIndex,
   parseManifest,
 } from './descriptor.js';
 import type { Descriptor } from './descriptor.js';
-import { InvalidImageError } from './errors.js';
+import { InvalidImageError, quoted } from './errors.js';
 import { fetchBytes, withLease } from './target.js';
-import type { Source, Target } from './target.js';
+import type { Progress, Source, Target } from './target.js';
 
 /** An index may hold indexes; images seen in practice nest once. */
 const MAX_DEPTH = 3;
 const MAX_MANIFESTS = 256;
-const PARALLEL_BLOBS = 4;
+/** Of all indexes and manifests of an image together, as they are held in memory. */
+const MAX_MANIFESTS_BYTES = 32 * 1024 * 1024;
+/** Of all blobs of an image together. */
+const MAX_IMAGE_BYTES = 4 * 1024 * 1024 * 1024;
+const PARALLEL = 4;
 
 export interface CopyOptions {
   /** Copy only what this architecture needs; the index keeps naming the others. */
   platform?: { architecture: string };
+  /** Manifests of an index that are not copied, such as those an archive lacks. */
+  leaveOut?: (manifest: Descriptor) => boolean;
+  /** Told of each blob. */
+  progress?: Progress;
+  /** Repositories of the destination's server that may have the blobs: from there they need not be sent. */
+  mountFrom?: readonly string[];
 }
 
 /**
@@ -36,87 +47,210 @@ export async function copyImage(
   options: CopyOptions = {},
 ): Promise<Descriptor> {
   const root = await source.resolve(name);
-  const copy: Copy = { source, destination, architecture: options.platform?.architecture, manifests: 0 };
   await withLease(destination, async () => {
-    await copyManifest(copy, root, 0);
+    await copyContent(source, destination, root, options);
     await destination.tag(root, name);
   });
   return root;
 }
 
-interface Copy {
-  source: Source;
-  destination: Target;
+/**
+ * The same without a name: for a manifest that is to be attached to another, within the caller's lease.
+ * @throws NotFoundError, DigestMismatchError, InvalidImageError, or what the source throws
+ */
+export async function copyContent(
+  source: Source,
+  destination: Target,
+  root: Descriptor,
+  options: CopyOptions = {},
+): Promise<void> {
+  const manifests = await readManifests(source, destination, root, options);
+  const blobs = blobsOf(manifests);
+  await forEachParallel(blobs, (blob, isStopped) => copyBlob(source, destination, blob, options, isStopped));
+  for (let depth = MAX_DEPTH; depth >= 0; depth--) {
+    const level = manifests.filter((manifest) => manifest.depth === depth && !manifest.present);
+    await forEachParallel(level, ({ descriptor, bytes }) => destination.push(descriptor, [bytes]));
+  }
+}
+
+/** An index or manifest of the image. */
+interface Node {
+  descriptor: Descriptor;
+  bytes: Uint8Array;
+  /** Whether the destination has it. */
+  present: boolean;
+  /** How far from the root, at most: what it names is farther. */
+  depth: number;
+  children: Descriptor[];
+  blobs: Descriptor[];
   architecture: string | undefined;
-  /** How many indexes and manifests were visited so far. */
-  manifests: number;
 }
 
-async function copyManifest(copy: Copy, descriptor: Descriptor, depth: number): Promise<void> {
-  if (depth > MAX_DEPTH || ++copy.manifests > MAX_MANIFESTS) {
-    throw new InvalidImageError(`${descriptor.digest} is part of an index with too many manifests`);
+/** All indexes and manifests of the image, level by level. */
+async function readManifests(
+  source: Source,
+  destination: Target,
+  root: Descriptor,
+  { platform, leaveOut = () => false }: CopyOptions,
+): Promise<Node[]> {
+  const isWanted = (manifest: Descriptor): boolean =>
+    (platform === undefined || manifest.platform?.architecture === platform.architecture) &&
+    !leaveOut(manifest);
+  const nodes = new Map<string, Node>();
+  let level = [root];
+  for (let depth = 0; level.length > 0; depth++) {
+    checkLimits(level, [...nodes.values()], depth);
+    await forEachParallel(level, async (descriptor) => {
+      const known = nodes.get(descriptor.digest);
+      const node = known ?? (await readManifest(source, destination, descriptor));
+      nodes.set(descriptor.digest, { ...node, depth });
+    });
+    const next = level.flatMap(({ digest }) => nodes.get(digest)?.children.filter(isWanted) ?? []);
+    level = uniqueByDigest(next);
   }
-  const { source, destination } = copy;
+  return [...nodes.values()];
+}
+
+function checkLimits(level: readonly Descriptor[], known: readonly Node[], depth: number): void {
+  const all = [...known.map(({ descriptor }) => descriptor), ...level];
+  const [first] = level;
+  if (depth > MAX_DEPTH) {
+    throw new InvalidImageError(`${first?.digest} is part of indexes that are nested too deep`);
+  }
+  if (all.length > MAX_MANIFESTS) {
+    throw new InvalidImageError(`${first?.digest} is part of an index with too many manifests`);
+  }
+  if (totalBytes(all) > MAX_MANIFESTS_BYTES && all.length > 1) {
+    throw new InvalidImageError(
+      `${first?.digest} is part of an index whose manifests have more than ${MAX_MANIFESTS_BYTES} bytes`,
+    );
+  }
+}
+
+async function readManifest(source: Source, destination: Target, descriptor: Descriptor): Promise<Node> {
+  const { digest, mediaType } = descriptor;
   const present = await destination.has(descriptor);
-  const bytes = await fetchBytes(
-    present ? destination : source,
-    descriptor,
-    MAX_MANIFEST_BYTES,
-    'an image manifest',
-  );
-  const children = childrenOf(descriptor, bytes, copy.architecture);
-  for (const child of children.manifests) await copyManifest(copy, child, depth + 1);
-  await forEachParallel(children.blobs, PARALLEL_BLOBS, (blob) => copyBlob(copy, blob));
-  if (!present) await destination.push(descriptor, [bytes]);
+  const from = present ? destination : source;
+  const bytes = await fetchBytes(from, descriptor, MAX_MANIFEST_BYTES, 'an image manifest');
+  const node = { descriptor, bytes, present, depth: 0, architecture: descriptor.platform?.architecture };
+  if (isManifestType(mediaType)) {
+    const { config, layers } = parseManifest(bytes, `the manifest ${digest}`);
+    return { ...node, children: [], blobs: [config, ...layers] };
+  }
+  if (isIndexType(mediaType)) {
+    return { ...node, children: parseIndex(bytes, `the index ${digest}`).manifests, blobs: [] };
+  }
+  throw new InvalidImageError(`${digest} is not an image: its media type is ${quoted(mediaType)}`);
 }
 
-function childrenOf(
-  descriptor: Descriptor,
-  bytes: Uint8Array,
-  architecture: string | undefined,
-): { manifests: Descriptor[]; blobs: Descriptor[] } {
-  if (isManifestType(descriptor.mediaType)) {
-    const { config, layers } = parseManifest(bytes, `the manifest ${descriptor.digest}`);
-    return { manifests: [], blobs: [config, ...layers] };
+interface Blob {
+  descriptor: Descriptor;
+  /** For the user. */
+  title: string;
+}
+
+/** Each blob once, whichever manifests share it. */
+function blobsOf(nodes: readonly Node[]): Blob[] {
+  const found = new Map<string, Blob>();
+  for (const { blobs, architecture } of nodes) {
+    for (const descriptor of blobs) {
+      const { digest, size } = descriptor;
+      if (size > MAX_BLOB_BYTES) {
+        throw new InvalidImageError(
+          `the blob ${digest} has ${size} bytes, more than the limit of ${MAX_BLOB_BYTES}`,
+        );
+      }
+      const key = `${digest} ${size}`;
+      const title = titleOf(descriptor, found.has(key) ? undefined : architecture);
+      found.set(key, { descriptor, title });
+    }
   }
-  if (!isIndexType(descriptor.mediaType)) {
+  const blobs = [...found.values()];
+  if (totalBytes(blobs.map(({ descriptor }) => descriptor)) > MAX_IMAGE_BYTES) {
     throw new InvalidImageError(
-      `${descriptor.digest} is not an image: its media type is ${descriptor.mediaType}`,
+      `${nodes[0]?.descriptor.digest} has blobs of more than ${MAX_IMAGE_BYTES} bytes together`,
     );
   }
-  const { manifests } = parseIndex(bytes, `the index ${descriptor.digest}`);
-  const wanted = manifests.filter(
-    ({ platform }) => architecture === undefined || platform?.architecture === architecture,
-  );
-  return { manifests: wanted, blobs: [] };
+  return blobs;
 }
 
-async function copyBlob({ source, destination }: Copy, blob: Descriptor): Promise<void> {
-  if (await destination.has(blob)) return;
-  if (blob.size > MAX_BLOB_BYTES) {
-    throw new InvalidImageError(
-      `the blob ${blob.digest} has ${blob.size} bytes, more than the limit of ${MAX_BLOB_BYTES}`,
-    );
+const TITLES: ReadonlyMap<string, string> = new Map([
+  [MEDIA_TYPE.ebpf, 'eBPF'],
+  [MEDIA_TYPE.wasm, 'Wasm'],
+  [MEDIA_TYPE.gadgetConfig, 'metadata'],
+  [MEDIA_TYPE.btfgen, 'BTF'],
+]);
+
+/** `eBPF amd64 0123456789ab`: what it is, for which architecture unless for several, and whose digest. */
+function titleOf({ mediaType, digest }: Descriptor, architecture: string | undefined): string {
+  const shown = /^[a-z0-9]{1,16}$/.test(architecture ?? '') ? architecture : undefined;
+  const short = digest.slice('sha256:'.length, 'sha256:'.length + 12);
+  return [TITLES.get(mediaType) ?? 'blob', shown, short].filter(Boolean).join(' ');
+}
+
+async function copyBlob(
+  source: Source,
+  destination: Target,
+  { descriptor, title }: Blob,
+  { progress, mountFrom = [] }: CopyOptions,
+  isStopped: () => boolean,
+): Promise<void> {
+  const { digest, size } = descriptor;
+  const present = (await destination.has(descriptor)) || (await mounted(destination, descriptor, mountFrom));
+  progress?.begin(digest, title, size, present);
+  if (!present) {
+    const content = await source.fetch(descriptor);
+    const metered = meter(content, (bytes) => progress?.advance(digest, bytes), isStopped);
+    await destination.push(descriptor, metered);
   }
-  await destination.push(blob, await source.fetch(blob));
+  progress?.end(digest);
 }
 
+async function mounted(destination: Target, blob: Descriptor, from: readonly string[]): Promise<boolean> {
+  for (const repository of from) {
+    if ((await destination.mount?.(blob, repository)) === true) return true;
+  }
+  return false;
+}
+
+/** Passes `content` on until the copy is given up. */
+async function* meter(
+  content: AsyncIterable<Uint8Array>,
+  advance: (bytes: number) => void,
+  isStopped: () => boolean,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  for await (const chunk of content) {
+    if (isStopped()) throw new Error('the copy was given up');
+    advance(chunk.length);
+    yield chunk;
+  }
+}
+
+function uniqueByDigest(descriptors: readonly Descriptor[]): Descriptor[] {
+  return [...new Map(descriptors.map((descriptor) => [descriptor.digest, descriptor])).values()];
+}
+
+function totalBytes(descriptors: readonly Descriptor[]): number {
+  return descriptors.reduce((sum, { size }) => sum + size, 0);
+}
+
+/**
+ * Runs `action` for a few items at a time. After a failure no more are begun, those under way are told to stop
+ * and waited for: nothing goes on writing behind the caller's back.
+ * @throws the first failure
+ */
 async function forEachParallel<T>(
   items: readonly T[],
-  limit: number,
-  action: (item: T) => Promise<void>,
+  action: (item: T, isStopped: () => boolean) => Promise<void>,
 ): Promise<void> {
   const queue = [...items];
+  const failures: unknown[] = [];
+  const isStopped = (): boolean => failures.length > 0;
   const worker = async (): Promise<void> => {
-    for (let item = queue.shift(); item !== undefined; item = queue.shift()) {
-      await action(item).catch((error: unknown) => {
-        queue.length = 0;
-        throw error;
-      });
+    for (let item = queue.shift(); item !== undefined && !isStopped(); item = queue.shift()) {
+      await action(item, isStopped).catch((error: unknown) => failures.push(error));
     }
   };
-  // Settled, not raced: a failure must not leave other writes running behind the caller's back.
-  const results = await Promise.allSettled(Array.from({ length: limit }, worker));
-  const failed = results.find((result) => result.status === 'rejected');
-  if (failed !== undefined) throw failed.reason;
+  await Promise.all(Array.from({ length: PARALLEL }, worker));
+  if (isStopped()) throw failures[0] as Error;
 }

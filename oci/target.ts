@@ -40,6 +40,11 @@ export interface Target extends Source {
    * @throws DigestMismatchError
    */
   attach(subject: Descriptor, manifest: Descriptor, bytes: Uint8Array): Promise<void>;
+  /**
+   * Takes a blob over from another repository of the same server, so that its content need not be sent.
+   * @returns whether that was possible
+   */
+  mount?(descriptor: Descriptor, from: string): Promise<boolean>;
   /** Runs `action`, during which nothing it finds or stores here is freed for want of a name. */
   withLease?<T>(action: () => Promise<T>): Promise<T>;
 }
