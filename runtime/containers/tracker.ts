@@ -27,6 +27,8 @@ export interface TrackerOptions {
 
 /** How often the ring is read when no reader of events asks for it. */
 const POLL_MS = 20;
+/** How long reports may go on while signals, timers and the answers of engines wait. */
+const TURN_MS = 50;
 
 // struct settings and struct sighting of tracker.bpf.c.
 const SETTINGS_BYTES = 16;
@@ -103,12 +105,13 @@ export class Tracker {
     return Number(this.#object.map('missed').sumPerCpuU64(new Uint8Array(4)));
   }
 
-  /** Reports at once what has been seen so far. */
+  /** Reports at once what has been seen so far; of a flood, as much as a turn has time for. */
   poll(): void {
     if (this.#ring.availableBytes() === 0) return;
+    const endMs = performance.now() + TURN_MS;
     let count: number;
     do count = this.#pollBatch();
-    while (count === BATCH_RECORDS);
+    while (count === BATCH_RECORDS && performance.now() < endMs);
   }
 
   #pollBatch(): number {

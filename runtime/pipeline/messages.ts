@@ -77,9 +77,9 @@ export type FromWorker =
   /** The worker cannot go on. */
   | { readonly type: 'failed'; readonly name: string; readonly message: string }
   | { readonly type: 'guestFailed'; readonly message: string; readonly disabled: boolean }
-  /** An event came from a mount namespace that the table has not told about. */
   /** Mount namespaces have been sighted that the worker has to know of before it goes on. */
   | { readonly type: 'catchUp' }
+  /** An event came from a mount namespace that the table has not told about. */
   | { readonly type: 'unknownMntns'; readonly mntns: number; readonly pid: number }
   /** Nobody reads the output any more. */
   | { readonly type: 'outputClosed' }

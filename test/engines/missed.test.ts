@@ -1,6 +1,7 @@
 // More new mount namespaces than can be taken notice of, while nobody looks: they are let through and counted.
 
 import { execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -56,6 +57,22 @@ describe.skipIf(!canRunRunc())(
       expect(tracker.missed).toBeGreaterThan(0);
       for (const key of filterMap.keys()) filterMap.delete(key);
       expect(filterMap.lookup(keyOf(isolatedMntns()))).toBeDefined();
+    });
+
+    it('do not keep everything else waiting when they come faster than they can be looked at', async () => {
+      let inTurn = 0;
+      let mostInTurn = 0;
+      const turns = setInterval(() => (inTurn = 0), 1);
+      onTestFinished(() => clearInterval(turns));
+      const tracker = await Tracker.start({ hostMntns: hostMntns(), atSyscalls: false }, () => {
+        mostInTurn = Math.max(mostInTurn, ++inTurn);
+        Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5);
+      });
+      onTestFinished(() => tracker.close());
+      const child = spawn(program, [String(COUNT)], { stdio: 'ignore' });
+      await once(child, 'exit');
+      expect(mostInTurn).toBeGreaterThan(0);
+      expect(mostInTurn).toBeLessThan(COUNT / 10);
     });
 
     it('are counted as a loss of their own, and noticed at their next exec', async () => {
