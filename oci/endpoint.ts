@@ -43,8 +43,7 @@ export class Endpoint {
     this.repository = repository;
     this.base = new URL(`${repository}/`, root);
     this.#http = http;
-    const plainHttp = root.protocol === 'http:';
-    this.#authorizer = new Authorizer({ name, plainHttp, url: root }, http, findCredentials);
+    this.#authorizer = new Authorizer({ name, url: root }, http, findCredentials);
   }
 
   /** The address of `to` of a request. */

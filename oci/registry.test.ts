@@ -6,10 +6,8 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe as suite, expect, it, onTestFinished, vi } from 'vitest';
 import { temporaryDirectory } from '../test/registry/images.js';
-import { findCredentials, parseChallenge } from './auth.js';
 import { MAX_MANIFEST_BYTES, MEDIA_TYPE, describe } from './descriptor.js';
 import {
-  AuthFileError,
   DigestMismatchError,
   InvalidImageError,
   NotFoundError,
@@ -304,58 +302,4 @@ suite('failures', () => {
     await expect(failure).rejects.toThrow(TlsError);
     await expect(failure).rejects.toThrow('--insecure-registries');
   });
-});
-
-suite('credentials', () => {
-  const auth = Buffer.from('alice:pass:word').toString('base64');
-
-  function write(config: unknown): string {
-    const path = join(temporaryDirectory(), 'config.json');
-    writeFileSync(path, JSON.stringify(config));
-    return path;
-  }
-
-  it.each([
-    ['ghcr.io', { 'ghcr.io': { auth } }],
-    ['ghcr.io', { 'https://ghcr.io/v1/': { auth } }],
-    ['docker.io', { 'https://index.docker.io/v1/': { auth } }],
-    ['localhost:5000', { 'localhost:5000': { username: 'alice', password: 'pass:word' } }],
-  ])('for %s are found under docker’s keys', async (registry, auths) => {
-    const found = await findCredentials(registry, { authFile: write({ auths }) });
-    expect(found.credentials).toEqual({ username: 'alice', password: 'pass:word' });
-  });
-
-  it('for another host or port are not used', async () => {
-    const authFile = write({ auths: { 'localhost:5000': { auth }, 'ghcr.io.example': { auth } } });
-    expect((await findCredentials('localhost:5001', { authFile })).credentials).toBeUndefined();
-    expect((await findCredentials('ghcr.io', { authFile })).credentials).toBeUndefined();
-  });
-
-  it('come from REGISTRY_AUTH_FILE unless a file is named', async () => {
-    const env = { REGISTRY_AUTH_FILE: write({ auths: { 'a.example': { auth } } }) };
-    expect((await findCredentials('a.example', { env })).credentials?.username).toBe('alice');
-    expect((await findCredentials('a.example', { env, authFile: write({}) })).credentials).toBeUndefined();
-  });
-
-  it('in a file that is missing or malformed are an error', async () => {
-    await expect(findCredentials('a.example', { authFile: '/nonexistent' })).rejects.toThrow(AuthFileError);
-    await expect(findCredentials('a.example', { authFile: write(null) })).rejects.toThrow(
-      'is not a docker config',
-    );
-  });
-
-  it('are looked for in the home directory, which need not have any', async () => {
-    const { credentials, files } = await findCredentials('a.example', { env: {}, home: '/nonexistent' });
-    expect(credentials).toBeUndefined();
-    expect(files).toEqual(['/var/lib/ig/config.json', '/nonexistent/.docker/config.json']);
-  });
-});
-
-it('understands the challenges registries send', () => {
-  expect(parseChallenge('Bearer realm="https://a/t",service="a",scope="x:y:pull,push"')).toEqual({
-    scheme: 'bearer',
-    parameters: { realm: 'https://a/t', service: 'a', scope: 'x:y:pull,push' },
-  });
-  expect(parseChallenge('basic realm="a"')?.scheme).toBe('basic');
-  expect(parseChallenge('Negotiate')).toBeUndefined();
 });

@@ -102,7 +102,7 @@ export class RegistryRepository implements Target {
         name,
         repository,
         http: this.#http,
-        findCredentials: () => findCredentials(name, options),
+        findCredentials: () => findCredentials(name, options, repository),
       });
     const scheme = insecureRegistries.includes(registry) ? 'http' : 'https';
     const host = registry === 'docker.io' ? 'registry-1.docker.io' : registry;
