@@ -4,18 +4,28 @@
  * The registry client and the tar reader are loaded only when used: most starts need neither.
  */
 import { existsSync, statSync } from 'node:fs';
+import { checkAllowed } from './allowed.js';
 import { copyImage } from './copy.js';
+import { ANNOTATION } from './descriptor.js';
 import type { Descriptor } from './descriptor.js';
-import { AuthFileError, InvalidImageError, NotFoundError, OciError, StoreError } from './errors.js';
+import {
+  AuthFileError,
+  InvalidImageError,
+  NotFoundError,
+  OciError,
+  StoreError,
+  UntrustedImageError,
+} from './errors.js';
 import { Layout } from './layout.js';
 import type { ImageEntry } from './layout.js';
 import { isTag, parseReference } from './reference.js';
 import type { Reference } from './reference.js';
-import type { RegistryOptions } from './registry.js';
-import type { Source } from './target.js';
+import type { RegistryOptions, RegistryRepository } from './registry.js';
+import type { TrustPolicyOptions } from './signature/policy.js';
+import type { Progress, Source } from './target.js';
 
-/** Go to the registry only for an image that is not here. */
-export type PullPolicy = 'missing';
+/** When to ask the registry: for every image, only for one that is not here, or for none. */
+export type PullPolicy = 'always' | 'missing' | 'never';
 
 export interface ResolveOptions {
   store: Layout;
@@ -23,6 +33,15 @@ export interface ResolveOptions {
   builtin?: Layout;
   registryOptions?: RegistryOptions;
   pull: PullPolicy;
+  /**
+   * Who must have signed an image that comes from a registry, now or when it came into the store; anybody if
+   * `undefined`. Images built here, built-in ones and files that the user names are not asked for signatures.
+   */
+  trust?: TrustPolicyOptions | undefined;
+  /** The images that may be used, see `checkAllowed`; all if empty. */
+  allowed?: readonly string[];
+  /** Told of what a pull fetches. */
+  progress?: Progress;
 }
 
 export interface ResolvedImage {
@@ -38,15 +57,28 @@ export interface ResolvedImage {
 }
 
 /**
- * Finds the image `text` means. A short name (`trace_exec`) is looked for in the store, the built-in gadgets and
- * the registry; a full reference never stands for a built-in gadget.
- * @throws InvalidReferenceError, NotFoundError, UnauthorizedError, UnreachableError, InvalidImageError, StoreError
+ * Finds the image `text` means, and makes sure that it may be used. A short name (`trace_exec`) is looked for in
+ * the store, the built-in gadgets and the registry; a full reference never stands for a built-in gadget.
+ * @throws InvalidReferenceError, NotFoundError, UnauthorizedError, UnreachableError, InvalidImageError, StoreError,
+ *   NotAllowedError, UntrustedImageError
  */
 export async function resolveImage(text: string, options: ResolveOptions): Promise<ResolvedImage> {
   const file = splitPath(text);
-  if (file !== undefined) return resolveFile(file.path, file.name);
-  const reference = parseReference(text);
+  const allowed = options.allowed ?? [];
+  if (file !== undefined) {
+    const found = await resolveFile(file.path, file.name);
+    checkAllowed(text, undefined, found.descriptor.digest, allowed);
+    return found;
+  }
+  const found = await resolveReference(parseReference(text), options);
+  checkAllowed(text, found.reference, found.descriptor.digest, allowed);
+  await checkTrust(found, options);
+  return found;
+}
+
+async function resolveReference(reference: Reference, options: ResolveOptions): Promise<ResolvedImage> {
   const { store, builtin } = options;
+  if (options.pull === 'always') return pull(reference, options);
   const stored = await lookUp(store, reference).catch((error: unknown) => {
     // Another user's store need not be readable for a built-in gadget; a pull into it will say so.
     if (reference.short && builtin !== undefined && error instanceof StoreError) return undefined;
@@ -61,7 +93,47 @@ export async function resolveImage(text: string, options: ResolveOptions): Promi
       return { target: builtin, descriptor, reference, from: 'builtin', location: builtin.root };
     }
   }
+  if (options.pull === 'never') {
+    const error = new NotFoundError(
+      `there is no image ${String(reference)} in ${store.root}, and none is pulled because of the settings; fetch it with \`ig image pull\``,
+    );
+    throw await withBuiltinHint(error, reference, builtin);
+  }
   return pull(reference, options);
+}
+
+/** A store may hold an image from before its signature, or before signatures were asked for: so ask once more. */
+async function checkTrust(image: ResolvedImage, options: ResolveOptions): Promise<void> {
+  const { descriptor, reference, from } = image;
+  if (options.trust === undefined || reference === undefined || from === 'builtin') return;
+  if (from === 'store' && descriptor.annotations?.[ANNOTATION.origin] === 'built') return;
+  const { copySignatures, verifyImage } = await import('./signature/index.js');
+  const { store, trust } = options;
+  try {
+    await verifyImage(store, reference, descriptor, trust);
+  } catch (error) {
+    if (!(error instanceof UntrustedImageError) || from === 'registry' || options.pull === 'never')
+      throw error;
+    const copied = await withRepository(reference, options, (repository) =>
+      copySignatures(repository, store, reference, descriptor),
+    ).catch(() => 0);
+    if (copied === 0) throw error;
+    await verifyImage(store, reference, descriptor, trust);
+  }
+}
+
+async function withRepository<T>(
+  reference: Reference,
+  options: ResolveOptions,
+  action: (repository: RegistryRepository) => Promise<T>,
+): Promise<T> {
+  const { RegistryRepository } = await import('./registry.js');
+  const repository = new RegistryRepository(reference, options.registryOptions);
+  try {
+    return await action(repository);
+  } finally {
+    await repository.close();
+  }
 }
 
 async function lookUp(layout: Layout, reference: Reference): Promise<Descriptor | undefined> {
@@ -74,16 +146,17 @@ async function lookUp(layout: Layout, reference: Reference): Promise<Descriptor 
 }
 
 async function pull(reference: Reference, options: ResolveOptions): Promise<ResolvedImage> {
-  const { RegistryRepository } = await import('./registry.js');
-  const repository = new RegistryRepository(reference, options.registryOptions);
-  const target = options.store;
+  const { store: target, builtin, progress } = options;
   try {
-    const descriptor = await copyImage(repository, target, String(reference));
+    const descriptor = await withRepository(reference, options, async (repository) => {
+      const { copySignatures } = await import('./signature/index.js');
+      const root = await copyImage(repository, target, String(reference), { ...(progress && { progress }) });
+      await copySignatures(repository, target, reference, root);
+      return root;
+    });
     return { target, descriptor, reference, from: 'registry', location: reference.registry };
   } catch (error) {
-    throw await withBuiltinHint(error, reference, options.builtin);
-  } finally {
-    await repository.close();
+    throw await withBuiltinHint(error, reference, builtin);
   }
 }
 

@@ -7,9 +7,9 @@ import { bootToEpochNs } from '../bpf/clock.js';
 import { type GadgetImage, readGadgetImage } from '../oci/gadget-image.js';
 import { Layout, defaultStorePath } from '../oci/layout.js';
 import { ociArchitecture } from '../oci/descriptor.js';
-import type { RegistryOptions } from '../oci/registry.js';
 import { type ResolvedImage, resolveImage } from '../oci/resolve.js';
 import type { PreparedGuest } from '../wasm/host/component.js';
+import type { Config } from './config/config.js';
 import type { TableChange } from './containers/change.js';
 import type { EngineOptions } from './containers/engines/index.js';
 import { isKubernetesNode, nodeName } from './containers/kubernetes.js';
@@ -25,7 +25,11 @@ import { Pipeline, type PipelineConfig, type PipelineListener } from './pipeline
 const GUEST_BUDGET_MS = 2000;
 
 export interface OpenOptions {
-  readonly registry: RegistryOptions;
+  readonly config: Config;
+  /** Another user's store, which is only read. */
+  readonly storePath?: string;
+  /** Whether gadget.yaml is checked; always skipped for built-in gadgets. */
+  readonly validateMetadata: boolean;
 }
 
 /** A gadget whose image is read: what it is can be told, nothing runs. */
@@ -40,18 +44,26 @@ export function builtinLayout(): Layout {
   return new Layout(fileURLToPath(new URL('../images', import.meta.url)));
 }
 
-/** Finds an image by name and opens its gadget. Throws OciError, GadgetError, BpfError: one sentence each. */
+/**
+ * Finds an image by name, makes sure that it may be run, and opens its gadget.
+ * Throws OciError, GadgetError, BpfError: one sentence each.
+ */
 export async function openGadget(name: string, options: OpenOptions): Promise<OpenedGadget> {
+  const { config, storePath } = options;
+  const local = storePath !== undefined || config.disallowPulling;
   const resolved = await resolveImage(name, {
-    store: new Layout(defaultStorePath()),
+    store: new Layout(storePath ?? defaultStorePath()),
     builtin: builtinLayout(),
-    registryOptions: options.registry,
-    pull: 'missing',
+    registryOptions: config.registry,
+    pull: local ? 'never' : config.pull,
+    trust: config.verifyImage ? config.trust : undefined,
+    allowed: config.allowedGadgets,
   });
   const image = await readGadgetImage(resolved.target, resolved.descriptor, {
     architecture: ociArchitecture(),
   });
-  const gadget = await Gadget.open(resolved.reference?.name ?? name, image, resolved.from === 'builtin');
+  const checked = resolved.from === 'builtin' || !options.validateMetadata;
+  const gadget = await Gadget.open(resolved.reference?.name ?? name, image, checked);
   return { gadget, image, resolved };
 }
 

@@ -2,7 +2,6 @@
 
 import type { Command, Option } from 'commander';
 import { UsageError } from './fail.js';
-import { listContainersOptions } from './list-containers-flags.js';
 import { runOptions } from './run-flags.js';
 
 /** The script for `bash`, `zsh` or `fish`. Throws UsageError for another shell. */
@@ -19,26 +18,45 @@ export function completion(shell: string, program: Command): string {
   }
 }
 
+/** The flags of a command; those of `run` and the views are read without commander. */
+function flagsOf(command: Command): readonly Option[] {
+  return ['run', 'trace'].includes(command.name()) ? runOptions() : command.options;
+}
+
 function bash(program: Command): string {
-  const commands = program.commands.map((command) => command.name()).join(' ');
-  const flagsOf = (options: readonly Option[]): string =>
-    options.flatMap((option) => option.long ?? []).join(' ');
+  const names = (commands: readonly Command[]): string => commands.map((command) => command.name()).join(' ');
+  const flags = (command: Command): string =>
+    [...flagsOf(command).flatMap(({ long }) => long ?? []), '--help'].join(' ');
+  const cases = program.commands.flatMap((command) => [
+    ...command.commands.map(
+      (part) => `        '${command.name()} ${part.name()}') flags="${flags(part)}" ;;`,
+    ),
+    `        '${command.name()} '*) flags="${flags(command)}" ;;`,
+  ]);
+  const parts = program.commands
+    .filter((command) => command.commands.length > 0)
+    .map((command) => `        ${command.name()}) words="${names(command.commands)}" ;;`);
   return `_ig() {
-    local word=\${COMP_WORDS[COMP_CWORD]} command=\${COMP_WORDS[1]}
+    local word=\${COMP_WORDS[COMP_CWORD]} command=\${COMP_WORDS[1]} part=\${COMP_WORDS[2]} flags= words=
     if [ "$COMP_CWORD" = 1 ]; then
-        COMPREPLY=($(compgen -W "${commands} --help --verbose" -- "$word"))
+        COMPREPLY=($(compgen -W "${names(program.commands)} --help --verbose" -- "$word"))
     elif [[ $word == -* ]]; then
-        case $command in
-        run | trace) COMPREPLY=($(compgen -W "${flagsOf(runOptions())}" -- "$word")) ;;
-        list-containers) COMPREPLY=($(compgen -W "${flagsOf(listContainersOptions())} --help" -- "$word")) ;;
-        *) COMPREPLY=($(compgen -W "--output --help" -- "$word")) ;;
+        case "$command $part" in
+${cases.join('\n')}
         esac
+        COMPREPLY=($(compgen -W "$flags" -- "$word"))
+    elif [ "$COMP_CWORD" = 2 ] && [ "$command" != run ]; then
+        case $command in
+${parts.join('\n')}
+        completion) words="bash zsh fish" ;;
+        esac
+        COMPREPLY=($(compgen -W "$words" -- "$word"))
     else
-        case $command in
-        run) COMPREPLY=($(compgen -W "$(ig list-gadgets -o names 2>/dev/null)" -- "$word") $(compgen -f -- "$word")) ;;
-        trace) COMPREPLY=($(compgen -W "exec" -- "$word")) ;;
-        completion) COMPREPLY=($(compgen -W "bash zsh fish" -- "$word")) ;;
+        case "$command $part" in
+        'run '*) words=$(ig list-gadgets -o names 2>/dev/null) ;;
+        'image '*) words=$(ig image list -o names 2>/dev/null) ;;
         esac
+        COMPREPLY=($(compgen -W "$words" -- "$word") $(compgen -f -- "$word"))
     fi
 }
 complete -F _ig ig
@@ -47,21 +65,28 @@ complete -F _ig ig
 
 function fish(program: Command): string {
   const quote = (text: string): string => `'${text.split('\n', 1)[0]!.replaceAll("'", '')}'`;
-  const lines = program.commands.map(
-    (command) =>
-      `complete -c ig -n __fish_use_subcommand -f -a ${command.name()} -d ${quote(command.description())}`,
-  );
-  const addFlags = (commands: string, options: readonly Option[]): void => {
-    for (const option of options) {
-      const short = option.short === undefined ? '' : ` -s ${option.short.slice(1)}`;
-      lines.push(
-        `complete -c ig -n '__fish_seen_subcommand_from ${commands}'${short} -l ${option.long!.slice(2)} -d ${quote(option.description)}`,
-      );
+  const seen = (...commands: readonly string[]): string =>
+    `'${commands.map((name) => `__fish_seen_subcommand_from ${name}`).join('; and ')}'`;
+  const lines: string[] = [];
+  const add = (command: Command, condition: string): void => {
+    lines.push(`complete -c ig -n ${condition} -f -a ${command.name()} -d ${quote(command.description())}`);
+  };
+  const addFlags = (options: readonly Option[], condition: string): void => {
+    for (const { short, long, description } of options) {
+      const letter = short === undefined ? '' : ` -s ${short.slice(1)}`;
+      lines.push(`complete -c ig -n ${condition}${letter} -l ${long!.slice(2)} -d ${quote(description)}`);
     }
   };
-  addFlags('run trace', runOptions());
-  addFlags('list-containers', listContainersOptions());
-  lines.push(`complete -c ig -n '__fish_seen_subcommand_from run' -a '(ig list-gadgets -o names)'`);
-  lines.push(`complete -c ig -n '__fish_seen_subcommand_from trace' -f -a exec`);
+  for (const command of program.commands) {
+    const name = command.name();
+    add(command, '__fish_use_subcommand');
+    addFlags(flagsOf(command), seen(name));
+    for (const part of command.commands) {
+      add(part, seen(name));
+      if (name !== 'trace') addFlags(part.options, seen(name, part.name()));
+    }
+  }
+  lines.push(`complete -c ig -n ${seen('run')} -a '(ig list-gadgets -o names)'`);
+  lines.push(`complete -c ig -n ${seen('image')} -a '(ig image list -o names)'`);
   return `${lines.join('\n')}\n`;
 }

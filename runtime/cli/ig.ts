@@ -2,7 +2,9 @@
 // The `ig` command: names its commands; each command's code is loaded only when it runs.
 
 import { Command, CommanderError } from 'commander';
+import { configCommand } from './config-commands.js';
 import { UsageError, fail } from './fail.js';
+import { imageCommand } from './image/commands.js';
 import {
   LIST_CONTAINERS_HELP,
   type ListContainersFlags,
@@ -76,6 +78,12 @@ const containers = program
     await listContainers(flags);
   });
 for (const option of listContainersOptions()) containers.addOption(option);
+
+for (const group of [imageCommand(), configCommand()]) {
+  program.addCommand(group);
+  // What `program.command()` does by itself: how mistakes are told, what help is.
+  for (const part of [group, ...group.commands]) part.copyInheritedSettings(program);
+}
 
 program
   .command('version')

@@ -4,23 +4,23 @@ import { Command, CommanderError, InvalidArgumentError, Option } from 'commander
 import type { Param } from '../gadget/params.js';
 import { type ContainerFlags, engineOptions, selectionOptions } from './container-flags.js';
 import { UsageError } from './fail.js';
+import { BOOLEAN_FLAGS, type ImageFlags, imageOptions } from './image-flags.js';
 
 /** What the user gave, after both readings. */
-export interface RunFlags extends ContainerFlags {
+export interface RunFlags extends ContainerFlags, ImageFlags {
   readonly timeout: number;
   readonly fields?: string;
   readonly output: string;
   readonly filter: readonly string[];
   readonly sort?: string;
   readonly maxEntries: number;
-  readonly authfile?: string;
-  readonly insecureRegistries: readonly string[];
+  readonly ociStoreUser?: boolean;
+  readonly validateMetadata?: boolean;
   readonly verbose: boolean;
   readonly help: boolean;
 }
 
 const list = (value: string, before: readonly string[] = []): string[] => [...before, value];
-const commaList = (value: string): string[] => value.split(',').filter((item) => item !== '');
 
 /** What a timer can wait (2^31 - 1 ms), in whole seconds. */
 const LONGEST_TIMEOUT_S = 2_147_483;
@@ -73,16 +73,7 @@ export function runOptionGroups(): OptionGroup[] {
       ],
     },
     { title: 'Container engines', options: engineOptions() },
-    {
-      title: 'Image',
-      options: [
-        new Option('--authfile <path>', 'registry credentials, as docker keeps them in config.json'),
-        new Option(
-          '--insecure-registries <hosts>',
-          'registries to reach over plain HTTP: a comma list',
-        ).argParser(commaList),
-      ],
-    },
+    { title: 'Image', options: imageOptions() },
   ];
 }
 
@@ -92,7 +83,7 @@ export function readImage(
   options: readonly Option[],
 ): { image: string | undefined; flags: RunFlags } {
   const command = makeCommand(options).allowUnknownOption();
-  parse(command, words);
+  parse(command, joinBooleans(words, []));
   return { image: command.args.find((word) => !word.startsWith('-')), flags: flagsOf(command) };
 }
 
@@ -123,11 +114,12 @@ export function paramOption(param: Param): Option {
 
 /** `--paths` alone means true, as in the peer's command line, so that it never eats the next word. */
 function joinBooleans(words: readonly string[], params: readonly Param[]): string[] {
-  const booleans = new Set(
-    params
+  const booleans = new Set([
+    ...BOOLEAN_FLAGS,
+    ...params
       .filter((param) => param.type === 'bool')
       .flatMap((param) => [`--${param.key}`, `-${param.alias ?? param.key}`]),
-  );
+  ]);
   const joined: string[] = [];
   for (let i = 0; i < words.length; i++) {
     const word = words[i]!;
@@ -164,6 +156,6 @@ export function commanderMistake(error: CommanderError): string {
 }
 
 function flagsOf(command: Command): RunFlags {
-  const none = { filter: [], insecureRegistries: [], verbose: false, help: false };
+  const none = { filter: [], verbose: false, help: false };
   return { ...none, ...command.opts<RunFlags>() };
 }

@@ -11,6 +11,7 @@ import { accountLine } from './account.js';
 import { enginesOf, selectionOf } from './container-flags.js';
 import { waitForEnd } from './end.js';
 import { UsageError, fail, say } from './fail.js';
+import { callersStorePath } from './callers-store.js';
 import { type RunFlags, readFlags, readImage, runOptions } from './run-flags.js';
 
 /** A fixed look on a gadget, such as that of the classic `ig trace exec`. */
@@ -36,8 +37,7 @@ export async function run(words: readonly string[]): Promise<void> {
     return;
   }
   const worker = flags.help ? undefined : makeReady();
-  const { openGadget } = await import('../session.js');
-  const opened = await openGadget(image, { registry: registryOptions(flags) }).catch((error: unknown) => {
+  const opened = await open(image, flags).catch((error: unknown) => {
     throw withOrderHint(error, words, image);
   });
   const reading = readFlags(words, runOptions(), opened.gadget.params);
@@ -64,8 +64,7 @@ function withOrderHint(error: unknown, words: readonly string[], image: string):
 export async function runView(view: View, words: readonly string[]): Promise<void> {
   const { flags: first } = readImage(words, runOptions());
   const worker = first.help ? undefined : makeReady();
-  const { openGadget } = await import('../session.js');
-  const opened = await openGadget(view.image, { registry: registryOptions(first) });
+  const opened = await open(view.image, first);
   const { operands, flags, values } = readFlags(words, runOptions(), opened.gadget.params);
   if (flags.help) {
     await printHelp(opened, view.image, view.command);
@@ -91,11 +90,19 @@ function splitOutput(output: string): [string, string | undefined] {
   return ['columns', choice];
 }
 
-function registryOptions(flags: RunFlags): { authFile?: string; insecureRegistries: readonly string[] } {
-  return {
-    insecureRegistries: flags.insecureRegistries,
-    ...(flags.authfile === undefined ? {} : { authFile: flags.authfile }),
-  };
+/** Finds the gadget as flags and configuration say. */
+async function open(image: string, flags: RunFlags): Promise<OpenedGadget> {
+  const [{ openGadget }, { loadConfig }] = await Promise.all([
+    import('../session.js'),
+    import('../config/config.js'),
+  ]);
+  const config = await loadConfig(flags);
+  for (const warning of config.warnings) say(`Warning: ${warning}`);
+  return openGadget(image, {
+    config,
+    ...(flags.ociStoreUser === true ? { storePath: callersStorePath() } : {}),
+    validateMetadata: flags.validateMetadata ?? true,
+  });
 }
 
 function sessionOptions(flags: RunFlags, given: ReadonlyMap<string, string>): SessionOptions {

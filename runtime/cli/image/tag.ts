@@ -1,0 +1,25 @@
+// `ig image tag`: gives an image of the local store another name.
+
+import { originOf } from '../../../oci/layout.js';
+import { parseReference } from '../../../oci/reference.js';
+import { UsageError } from '../fail.js';
+import type { CommonFlags } from './commands.js';
+import { printOut } from './print.js';
+import { openStore, storedImage } from './store.js';
+
+/** Prints the new name. Throws OciError, or UsageError for a name with a digest. */
+export async function tag(image: string, name: string, _flags: CommonFlags): Promise<void> {
+  const reference = parseReference(name);
+  if (reference.digest !== undefined) {
+    throw new UsageError(`a digest cannot be given to an image: leave @${reference.digest} out of ${name}`);
+  }
+  const store = openStore();
+  await storedImage(store, image);
+  // Once more, as it may have been removed; during the lease it is not freed before it has its name.
+  const { digest } = await store.withLease(async () => {
+    const { descriptor } = await storedImage(store, image);
+    await store.tag(descriptor, String(reference), { origin: originOf(descriptor) });
+    return descriptor;
+  });
+  await printOut(`Tagged ${String(reference)}@${digest}\n`);
+}

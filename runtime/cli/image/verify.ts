@@ -1,0 +1,5 @@
+import type { VerifyFlags } from './commands.js';
+
+export function verify(image: string, flags: VerifyFlags): Promise<void> {
+  return Promise.reject(new Error('not written yet'));
+}
