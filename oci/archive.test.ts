@@ -16,6 +16,7 @@ import { fetchBytes } from './target.js';
 type Entry = Partial<Header> & { name: string; content?: string | Buffer };
 
 const MARKER: Entry = { name: 'oci-layout', content: '{"imageLayoutVersion":"1.0.0"}' };
+const LETTER = describe('text/plain', Buffer.from('x'));
 const EMPTY_INDEX: Entry = { name: 'index.json', content: '{"schemaVersion":2,"manifests":[]}' };
 
 async function writeTar(entries: Entry[]): Promise<string> {
@@ -49,8 +50,10 @@ suite('an archive', () => {
 
   it('may use long names and extended headers', async () => {
     const long = { name: 'x'.repeat(300), content: 'y', pax: { comment: 'z' } };
-    const archive = await Archive.open(await writeTar([long, MARKER, EMPTY_INDEX]));
+    const blob = { name: `./${blobPath(LETTER.digest)}`, content: 'x', pax: { comment: 'z' } };
+    const archive = await Archive.open(await writeTar([long, MARKER, EMPTY_INDEX, blob]));
     expect(await archive.list()).toEqual([]);
+    expect(String(await fetchBytes(archive, LETTER, 1, 'it'))).toBe('x');
   });
 
   it.each(['../evil', '../../etc/passwd', '/etc/passwd', 'blobs/../../evil', './../evil'])(
@@ -62,18 +65,30 @@ suite('an archive', () => {
     },
   );
 
-  it('does not follow links in it', async () => {
-    const link: Entry = { name: 'index.json', type: 'symlink', linkname: '/etc/hostname' };
-    await expect(Archive.open(await writeTar([MARKER, link]))).rejects.toThrow(
-      'it has no oci-layout and index.json',
-    );
+  it.each(['link', 'symlink', 'character-device', 'block-device', 'fifo'] as const)(
+    'with a %s is refused',
+    async (type) => {
+      const path = await writeTar([MARKER, EMPTY_INDEX, { name: 'x', type, linkname: '/etc/hostname' }]);
+      await expect(Archive.open(path)).rejects.toThrow(
+        `${path} is not a sound archive: "x" in it is a ${type}`,
+      );
+    },
+  );
+
+  it('with a path that is in it twice is refused, however it is written', async () => {
+    const path = await writeTar([MARKER, EMPTY_INDEX, { ...EMPTY_INDEX, name: './/index.json' }]);
+    await expect(Archive.open(path)).rejects.toThrow('the path "index.json" is in it twice');
+  });
+
+  it('with too many entries is refused', async () => {
+    const directories = Array.from({ length: 10_001 }, (): Entry => ({ name: 'd/', type: 'directory' }));
+    await expect(Archive.open(await writeTar(directories))).rejects.toThrow('holds more than 10000 files');
   });
 
   it('says which blob is missing', async () => {
     const archive = await Archive.open(await writeTar([MARKER, EMPTY_INDEX]));
-    const descriptor = describe('text/plain', Buffer.from('x'));
-    await expect(archive.fetch(descriptor)).rejects.toThrow(NotFoundError);
-    await expect(archive.fetch(descriptor)).rejects.toThrow(`it has no file ${blobPath(descriptor.digest)}`);
+    await expect(archive.fetch(LETTER)).rejects.toThrow(NotFoundError);
+    await expect(archive.fetch(LETTER)).rejects.toThrow(`it has no file ${blobPath(LETTER.digest)}`);
   });
 
   it('notices a corrupt blob', async () => {

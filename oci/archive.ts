@@ -10,7 +10,7 @@ import { extract } from 'tar-stream';
 import type { Header } from 'tar-stream';
 import { MAX_BLOB_BYTES, MAX_MANIFEST_BYTES, parseIndex } from './descriptor.js';
 import type { Descriptor } from './descriptor.js';
-import { InvalidImageError, NotFoundError, OciError } from './errors.js';
+import { InvalidImageError, NotFoundError, OciError, quoted } from './errors.js';
 import { blobPath, checkLayoutVersion, entriesOf, findImage } from './layout.js';
 import type { ImageEntry } from './layout.js';
 import { referrersAmong } from './referrers.js';
@@ -74,6 +74,10 @@ export class Archive implements Source {
     return Promise.resolve(verified(descriptor, read(this.path, extent), `${name} in ${this.path}`));
   }
 
+  has({ digest }: Descriptor): boolean {
+    return this.#files.has(blobPath(digest));
+  }
+
   referrers(subject: Descriptor, artifactType?: string): Promise<Descriptor[]> {
     const entries = this.#entries.map(({ descriptor }) => descriptor);
     return referrersAmong(this, entries, subject, artifactType);
@@ -84,6 +88,7 @@ export class Archive implements Source {
 async function scan(path: string): Promise<Map<string, Extent>> {
   await checkKind(path);
   const files = new Map<string, Extent>();
+  let entries = 0;
   const input = createReadStream(path);
   const tar = extract();
   input.on('error', (error) => tar.destroy(error));
@@ -91,8 +96,10 @@ async function scan(path: string): Promise<Map<string, Extent>> {
   try {
     for await (const entry of tar) {
       const name = confinedName(entry.header.name, path);
+      checkEntry(entry.header, path);
+      if (files.has(name)) throw unsound(path, `the path ${quoted(name)} is in it twice`);
       if (entry.header.type === 'file') files.set(name, extentOf(entry, path));
-      if (files.size > MAX_FILES) throw new InvalidImageError(`${path} holds more than ${MAX_FILES} files`);
+      if (++entries > MAX_FILES) throw new InvalidImageError(`${path} holds more than ${MAX_FILES} files`);
       entry.resume();
     }
   } catch (cause) {
@@ -110,9 +117,19 @@ async function scan(path: string): Promise<Map<string, Extent>> {
 function confinedName(name: string, path: string): string {
   const normal = posix.normalize(name);
   if (posix.isAbsolute(normal) || normal === '..' || normal.startsWith('../') || name.includes('\0')) {
-    throw new InvalidImageError(`${path} is not a sound archive: the path "${name}" in it leads outside`);
+    throw unsound(path, `the path ${quoted(name)} in it leads outside`);
   }
   return normal;
+}
+
+/** Links and devices have no place in a layout; a reader that made them could be led astray by them. */
+function checkEntry({ type, name }: Header, path: string): void {
+  if (type === 'file' || type === 'directory') return;
+  throw unsound(path, `${quoted(name)} in it is a ${(type as string | null) ?? 'file of an unknown kind'}`);
+}
+
+function unsound(path: string, why: string): InvalidImageError {
+  return new InvalidImageError(`${path} is not a sound archive: ${why}`);
 }
 
 /** An entry's `offset` is that of its header, one tar block before its content. */

@@ -65,8 +65,13 @@ export function entriesOf(index: Index): ImageEntry[] {
     reference: descriptor.annotations?.[ANNOTATION.refName],
     digest: descriptor.digest,
     descriptor,
-    origin: descriptor.annotations?.[ANNOTATION.origin] === 'built' ? 'built' : undefined,
+    origin: originOf(descriptor),
   }));
+}
+
+/** What an entry of the user's own store says of where its image comes from. */
+export function originOf({ annotations }: Descriptor): ImageEntry['origin'] {
+  return annotations?.[ANNOTATION.origin] === 'built' ? 'built' : undefined;
 }
 
 /** Checks the `oci-layout` file's content. @throws InvalidImageError */
@@ -81,6 +86,11 @@ export function checkLayoutVersion(bytes: Uint8Array, what: string): void {
   if (version !== LAYOUT_VERSION) {
     throw new InvalidImageError(`${what} does not have imageLayoutVersion ${LAYOUT_VERSION}`);
   }
+}
+
+/** The content of the `oci-layout` file. */
+export function layoutMarker(): Uint8Array {
+  return Buffer.from(JSON.stringify({ imageLayoutVersion: LAYOUT_VERSION }));
 }
 
 /** The path of a blob inside a layout. */
@@ -230,8 +240,7 @@ export class Layout implements Target {
     const marker = join(this.root, 'oci-layout');
     if ((await stat(marker).catch(() => undefined)) !== undefined) return;
     for (const path of [join(this.root, 'blobs'), dirname(this.root)]) await syncDirectory(path);
-    const content = Buffer.from(JSON.stringify({ imageLayoutVersion: LAYOUT_VERSION }));
-    await writeAtomically(marker, [content], this.ingestPath);
+    await writeAtomically(marker, [layoutMarker()], this.ingestPath);
   }
 
   async #readIndex(): Promise<Index> {
