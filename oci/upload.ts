@@ -8,7 +8,7 @@ import { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Descriptor } from './descriptor.js';
 import type { Endpoint } from './endpoint.js';
-import { NotFoundError, RegistryError } from './errors.js';
+import { NotFoundError, RegistryError, UnauthorizedError } from './errors.js';
 import { backoffMs, discard, headerOf, isReset, isSilence } from './http.js';
 import type { Response } from './http.js';
 
@@ -46,7 +46,12 @@ export async function mountBlob(
 ): Promise<'mounted' | UploadSession | undefined> {
   const to = `blobs/uploads/?mount=${digest}&from=${encodeURIComponent(from)}`;
   const request = { method: 'POST', to, body: new Uint8Array(), actions: 'pull,push', from } as const;
-  const response = await endpoint.send(request);
+  const response = await endpoint.send(request).catch((error: unknown) => {
+    // Whoever may not read that repository can still upload.
+    if (error instanceof UnauthorizedError) return undefined;
+    throw error;
+  });
+  if (response === undefined) return undefined;
   if (response.statusCode === 202) return sessionOf(endpoint, response, to);
   await discard(response);
   return response.statusCode === 201 ? 'mounted' : undefined;
