@@ -7,8 +7,8 @@ import { withImage } from '../../inspect/open.js';
 import { loadConfig } from '../../config/config.js';
 import { builtinLayout } from '../../session.js';
 import { UsageError, say } from '../fail.js';
-import { Printer } from '../printer.js';
 import type { InspectFlags } from './commands.js';
+import { printOut } from './print.js';
 import { openStore } from './store.js';
 
 const MODES = ['jsonpretty', 'json', 'yaml'];
@@ -16,16 +16,12 @@ const MODES = ['jsonpretty', 'json', 'yaml'];
 /** Prints it in the mode of `--output`, and texts as they are. Throws OciError, ConfigError or UsageError. */
 export async function inspect(image: string, flags: InspectFlags): Promise<void> {
   checkFlags(flags);
-  const { registry } = await loadConfig(flags);
+  const { registry, warnings } = await loadConfig(flags);
   const options = { store: openStore(), builtin: builtinLayout(), registry };
   const info = await withImage(image, options, inspectImage);
-  for (const warning of info.warnings) say(`Warning: ${warning}`);
+  for (const warning of [...warnings, ...info.warnings]) say(`Warning: ${warning}`);
   const value = choose(info, flags);
-  const failures: (Error | 'closed')[] = [];
-  const printer = new Printer((reason) => failures.push(reason));
-  printer.print(visible(typeof value === 'string' ? endLine(value) : await encode(value, flags.output)));
-  await printer.done();
-  if (failures[0] instanceof Error) throw failures[0];
+  await printOut(visible(typeof value === 'string' ? endLine(value) : await encode(value, flags.output)));
 }
 
 function checkFlags({ output, extraInfo, showDatasources }: InspectFlags): void {
@@ -64,7 +60,7 @@ function endLine(text: string): string {
   return text.endsWith('\n') ? text : `${text}\n`;
 }
 
-/** Foreign text without what a terminal would act on, or what turns the direction of writing. */
+/** What a terminal would act on, or what turns the direction of writing, as JSON and YAML write it in texts. */
 function visible(text: string): string {
   return text.replace(
     /[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/g,
