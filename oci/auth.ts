@@ -168,6 +168,12 @@ export function keyOf(registry: string): string {
   return DOCKER_HUB.includes(registry) ? DOCKER_HUB_KEY : registry;
 }
 
+/** The registry that `key` is for, with the path if it has one. */
+export function registryOf(key: string): string {
+  const plain = normalized(key);
+  return DOCKER_HUB.includes(plain) ? 'docker.io' : plain;
+}
+
 /** Whether what `key` has is for all of `registry`. */
 export function isKeyOf(key: string, registry: string): boolean {
   return aliases(registry).includes(normalized(key));

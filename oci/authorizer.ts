@@ -140,7 +140,8 @@ export class Authorizer {
   async #token({ parameters }: Challenge, scopes: readonly string[]): Promise<Authorized> {
     const url = this.#realm(parameters);
     const { service, scope } = parameters;
-    const wanted = mergeScopes([...(scope ?? '').split(' '), ...scopes]);
+    // To log in is to ask for no resource, whatever the registry proposes.
+    const wanted = scopes.length === 0 ? [] : mergeScopes([...(scope ?? '').split(' '), ...scopes]);
     const { credentials } = await this.#credentials();
     const askedMs = Date.now();
     const response =
@@ -222,6 +223,37 @@ export class Authorizer {
       `the token server ${url.host} of registry ${this.#registry.name} answered ${statusCode}${detail}${later}`,
     );
   }
+}
+
+/** The base of a registry's addresses, `…/v2/`. */
+export function registryRoot(registry: string, plainHttp: boolean): URL {
+  const host = registry === 'docker.io' ? 'registry-1.docker.io' : registry;
+  return new URL(`${plainHttp ? 'http' : 'https'}://${host}/v2/`);
+}
+
+/**
+ * Asks a registry whether it knows who these credentials are of.
+ * @returns `false` when it lets everybody in, so that it cannot tell
+ * @throws UnauthorizedError when it does not; UnreachableError, TlsError, RegistryError
+ */
+export async function checkCredentials(
+  registry: AuthorizedRegistry,
+  http: HttpClient,
+  credentials: Credentials,
+): Promise<boolean> {
+  const { name, url } = registry;
+  const authorizer = new Authorizer(registry, http, () => Promise.resolve({ credentials, files: [] }));
+  const first = await http.get(url, {});
+  const asks = first.statusCode === 401;
+  const last = asks
+    ? await http.get(url, { authorization: await authorizer.answer(first, [], undefined) })
+    : first;
+  const detail = await errorText(last, url);
+  if (last.statusCode === 200) return asks;
+  if (last.statusCode === 401 || last.statusCode === 403) throw await authorizer.refusal([], detail);
+  throw new RegistryError(
+    `${name} is no registry: it answered ${last.statusCode} for ${url.pathname}${detail}`,
+  );
 }
 
 /** ` to read a/b` or ` to write to a/b`; nothing when it is about no repository. */

@@ -29,10 +29,11 @@ export async function writeAtomically(
   content: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
   temporaryDirectory: string,
   beforeRename: () => Promise<void> = () => Promise.resolve(),
+  mode = 0o644,
 ): Promise<void> {
   const temporary = join(temporaryDirectory, ownedName(OWNED.temporary));
   try {
-    const file = await open(temporary, 'wx', 0o644);
+    const file = await open(temporary, 'wx', mode);
     try {
       for await (const chunk of content) await file.writeFile(chunk);
       await file.sync();

@@ -60,6 +60,8 @@ export interface HttpOptions {
   timeoutMs: number;
   /** PEM file of CA certificates to trust beside the usual ones. */
   caFile?: string | undefined;
+  /** `false` to take any certificate. */
+  verifyTls?: boolean;
 }
 
 /** The connections to one registry and where it redirects to, through the proxy that HTTPS_PROXY and such name. */
@@ -142,9 +144,10 @@ export class HttpClient {
   }
 
   async #makeAgent(connect: { lookup?: typeof guardedLookup }): Promise<Dispatcher> {
-    const { timeoutMs, caFile } = this.#options;
+    const { timeoutMs, caFile, verifyTls: rejectUnauthorized = true } = this.#options;
     const { no_proxy: lower, NO_PROXY: upper } = process.env;
-    const tls = caFile === undefined ? {} : { ca: await trustedCertificates(caFile) };
+    const ca = caFile === undefined ? {} : { ca: await trustedCertificates(caFile) };
+    const tls = { rejectUnauthorized, ...ca };
     return new EnvHttpProxyAgent({
       noProxy: [lower ?? upper ?? '', ...NEVER_PROXIED].join(','),
       headersTimeout: timeoutMs,

@@ -15,6 +15,7 @@ import {
   isManifestType,
 } from './descriptor.js';
 import type { Descriptor } from './descriptor.js';
+import { registryRoot } from './authorizer.js';
 import { Endpoint } from './endpoint.js';
 import {
   DigestMismatchError,
@@ -104,9 +105,7 @@ export class RegistryRepository implements Target {
         http: this.#http,
         findCredentials: () => findCredentials(name, options, repository),
       });
-    const scheme = insecureRegistries.includes(registry) ? 'http' : 'https';
-    const host = registry === 'docker.io' ? 'registry-1.docker.io' : registry;
-    this.#origin = endpoint(registry, new URL(`${scheme}://${host}/v2/`));
+    this.#origin = endpoint(registry, registryRoot(registry, insecureRegistries.includes(registry)));
     const roots = Object.hasOwn(mirrors, registry) ? (mirrors[registry] ?? []) : [];
     this.#readers = [
       ...roots.map((text) => mirrorRoot(text, registry)).map((root) => endpoint(root.host, root)),
