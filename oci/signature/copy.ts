@@ -2,6 +2,7 @@
 import type { Descriptor, Manifest } from '../descriptor.js';
 import { DigestMismatchError, InvalidImageError, NotFoundError } from '../errors.js';
 import type { Reference } from '../reference.js';
+import { withLease } from '../target.js';
 import type { Source, Target } from '../target.js';
 import { possibleReferrers, readReferrer } from './referrer.js';
 import { MAX_PAYLOAD_BYTES, MAX_SIGNATURES } from './signature.js';
@@ -20,8 +21,10 @@ export async function copySignatures(
   reference: Reference,
   root: Descriptor,
 ): Promise<number> {
-  const tagged = await copyTagged(source, target, reference, root);
-  return tagged + (await copyReferrers(source, target, root));
+  return withLease(target, async () => {
+    const tagged = await copyTagged(source, target, reference, root);
+    return tagged + (await copyReferrers(source, target, root));
+  });
 }
 
 async function copyTagged(

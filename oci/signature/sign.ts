@@ -3,6 +3,7 @@ import { sign } from 'node:crypto';
 import type { KeyObject } from 'node:crypto';
 import type { Descriptor } from '../descriptor.js';
 import type { Reference } from '../reference.js';
+import { withLease } from '../target.js';
 import type { Target } from '../target.js';
 import { attachBundle, makeStatement } from './bundle.js';
 import { describeKey, hashOf } from './keys.js';
@@ -16,6 +17,16 @@ import { addToTag } from './tag.js';
  * @throws InvalidKeyError if the key is of a kind that does not sign images, or what the target throws
  */
 export async function signImage(
+  target: Target,
+  reference: Reference,
+  root: Descriptor,
+  privateKey: KeyObject,
+  form: SignatureForm,
+): Promise<void> {
+  await withLease(target, () => addSignature(target, reference, root, privateKey, form));
+}
+
+async function addSignature(
   target: Target,
   reference: Reference,
   root: Descriptor,
