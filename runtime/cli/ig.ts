@@ -10,6 +10,7 @@ import {
   type ListContainersFlags,
   listContainersOptions,
 } from './list-containers-flags.js';
+import { loginCommand, logoutCommand } from './login-commands.js';
 import { commanderMistake } from './run-flags.js';
 import { version } from './version.js';
 
@@ -79,7 +80,7 @@ const containers = program
   });
 for (const option of listContainersOptions()) containers.addOption(option);
 
-for (const group of [imageCommand(), configCommand()]) {
+for (const group of [imageCommand(), loginCommand(), logoutCommand(), configCommand()]) {
   program.addCommand(group);
   // What `program.command()` does by itself: how mistakes are told, what help is.
   for (const part of [group, ...group.commands]) part.copyInheritedSettings(program);
