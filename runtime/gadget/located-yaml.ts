@@ -4,6 +4,10 @@ import { type Document, LineCounter, type Node, isAlias, isMap, isScalar, isSeq,
 
 /** Aliases may make a small file a huge tree. */
 const MAX_ALIASES = 100;
+/** The YAML library needs a thousand times a text's size in memory, and seconds, for one made to that end. */
+const MAX_LENGTH = 128 * 1024;
+
+const MAX_MESSAGE_LENGTH = 200;
 
 /** What is wrong with the YAML itself; the message says what, `line` where. */
 export class YamlError extends Error {
@@ -29,19 +33,27 @@ export interface LocatedYaml {
 
 /** Parses one YAML document. Throws YamlError. */
 export function parseLocated(text: string): LocatedYaml {
+  if (text.length > MAX_LENGTH)
+    throw new YamlError(1, `YAML of more than ${MAX_LENGTH} characters is not read`);
   const lines = new LineCounter();
-  const document = parseDocument(text, { lineCounter: lines });
+  // Pretty errors take time for each, with the text that stands before it; warnings would go to the terminal.
+  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, logLevel: 'error' });
   const [problem] = document.errors;
   if (problem !== undefined) {
     const line = lines.linePos(problem.pos[0]).line;
-    throw new YamlError(line, problem.message.split(/ at line |\n/, 1)[0]!);
+    throw new YamlError(line, firstWords(problem.message));
   }
   try {
     const value: unknown = document.toJS({ maxAliasCount: MAX_ALIASES });
     return { value, lineOf: (path) => lines.linePos(offsetOf(document, path)).line };
   } catch (cause) {
-    throw new YamlError(1, (cause as Error).message.split('\n', 1)[0]!, { cause });
+    throw new YamlError(1, firstWords((cause as Error).message), { cause });
   }
+}
+
+/** The library quotes the text. */
+function firstWords(message: string): string {
+  return message.split('\n', 1)[0]!.slice(0, MAX_MESSAGE_LENGTH);
 }
 
 function offsetOf(document: Document, path: readonly string[]): number {

@@ -43,13 +43,13 @@ params:
     ['name: ""', /^invalid gadget.yaml, line 1: name: expected the gadget's name, found ""$/],
     [
       'name: demo\ndatasources: { exec: { fields: { a: { annotations: [] } } } }',
-      /line 2: datasources.exec.fields.a.annotations: expected object, found \[\]$/,
+      /line 2: datasources.exec.fields.a.annotations: expected object, found a list$/,
     ],
     [
       'name: demo\nparams: { ebpf: { x: { typeHint: text } } }',
       /line 2: params.ebpf.x.typeHint: expected one of bool, .*, found "text"$/,
     ],
-    ['- a list', /^invalid gadget.yaml, line 1: the top level: expected object, found \["a list"\]$/],
+    ['- a list', /^invalid gadget.yaml, line 1: the top level: expected object, found a list$/],
     ['', /^invalid gadget.yaml, line 1: the top level: expected object, found null$/],
   ])('refuses %j with the line and what was expected', async (text, message) => {
     await expect(parse(text)).rejects.toThrow(message);
@@ -84,6 +84,19 @@ params:
       '13 params.ebpf.x.key: expected letters, digits, - and _, found "no spaces"',
       '15 params.ebpf.y.alias: expected one letter, found "yy"',
     ]);
+  });
+
+  it.each([
+    ['nests without end', `{"name":${'['.repeat(100_000)}${']'.repeat(100_000)}}`],
+    ['is full of mistakes', `[${','.repeat(100_000)}`],
+    ['has more than any gadget tells', `name: demo${'\n'.repeat(200_000)}`],
+    [
+      'has an endless key of two lines',
+      JSON.stringify({ name: 'demo', datasources: { [`\n${'x'.repeat(1e5)}`]: 1 } }),
+    ],
+    ['names an endless anchor', `name: *${'x'.repeat(100_000)}`],
+  ])('refuses in one sentence what %s', async (_what, text) => {
+    await expect(parse(text)).rejects.toThrow(/^invalid gadget.yaml, line 1: [\x20-\x7e]{1,300}$/);
   });
 
   it('refuses aliases that grow without bound', async () => {

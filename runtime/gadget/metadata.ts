@@ -137,7 +137,7 @@ async function mistakesIn(tree: unknown, lineOf: LocatedYaml['lineOf']): Promise
       .map((part) => part.replaceAll('~1', '/').replaceAll('~0', '~'));
     const unknown: unknown = error.params['additionalProperty'];
     const line = lineOf(typeof unknown === 'string' ? [...path, unknown] : path);
-    return { line, text: `${path.join('.') || 'the top level'}: ${explain(error)}` };
+    return { line, text: `${path.map(readable).join('.') || 'the top level'}: ${explain(error)}` };
   });
   return mistakes.sort((a, b) => a.line - b.line);
 }
@@ -162,7 +162,14 @@ function explain({ keyword, params, message, data, parentSchema }: ErrorObject):
   }
 }
 
+/** Names of the author's stand as they are, unless that would spoil the sentence. */
+function readable(name: string): string {
+  return /^[\x20-\x7e]{1,60}$/.test(name) ? name : show(name);
+}
+
 function show(data: unknown): string {
+  // Not written out: it may nest deeper than `JSON.stringify` goes.
+  if (typeof data === 'object' && data !== null) return Array.isArray(data) ? 'a list' : 'a mapping';
   const text = JSON.stringify(data) ?? 'nothing';
   return text.length > 60 ? `${text.slice(0, 57)}...` : text;
 }

@@ -47,7 +47,7 @@ export async function inspectImage(resolved: ResolvedImage): Promise<ImageInfo> 
   const metadata = yaml && (await attempt(() => parseMetadata(yaml, false)));
   const ebpf = elf && (await attempt(() => inspectEbpf(elf, name, metadata ?? emptyMetadata(name))));
   const wasm = module && (await attempt(() => inspectWasm(module)));
-  const tree = yaml && metadata && (await readTree(yaml));
+  const tree = yaml && metadata && (await attempt(() => readTree(yaml)));
   return {
     document: {
       oci: { ...oci, ...(tree === undefined ? {} : { metadata: tree }) },
@@ -61,8 +61,8 @@ export async function inspectImage(resolved: ResolvedImage): Promise<ImageInfo> 
 
 /** gadget.yaml with its own keys; `parseMetadata` has read it before. */
 async function readTree(yaml: Uint8Array): Promise<unknown> {
-  const { parse } = await import('yaml');
-  return parse(new TextDecoder().decode(yaml), { maxAliasCount: 100 }) as unknown;
+  const { parseLocated } = await import('../gadget/located-yaml.js');
+  return parseLocated(new TextDecoder().decode(yaml)).value;
 }
 
 function textsOf(yaml: Uint8Array | undefined, ebpf: EbpfInfo | undefined): Map<string, string> {
