@@ -131,7 +131,8 @@ async function writeFiles(tar: Pack, layout: Layout, files: Files): Promise<void
     const written = new Promise<void>((resolve, reject) => {
       const header = { name, size, mode: 0o644, mtime: EPOCH, uid: 0, gid: 0, type: 'file' } as const;
       const entry = tar.entry(header, (error) => (error ? reject(error) : resolve()));
-      pour(chunks, entry).catch((error: unknown) => reject(error as Error));
+      entry.on('error', reject);
+      pour(chunks, entry).catch(reject);
     });
     await written;
   }
