@@ -150,7 +150,7 @@ describe('ContainerdEngine', () => {
     [
       'speaks HTTP/1',
       (socket: Socket) => void socket.end('HTTP/1.1 400 Bad Request\r\n\r\n'),
-      /Protocol error/,
+      /something else listens there, as it does not speak gRPC\.$/,
     ],
   ])('gives up on a server that %s', async (_, onConnection, reason) => {
     await listen(onConnection);

@@ -1,5 +1,6 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer, type RequestListener, type Server } from 'node:http';
+import { createServer, type RequestListener, Server } from 'node:http';
+import { createServer as createNetServer, type Server as NetServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -34,8 +35,8 @@ async function serve(handler: RequestListener): Promise<Server> {
   return server;
 }
 
-function stop(server: Server): Promise<unknown> {
-  server.closeAllConnections();
+function stop(server: NetServer): Promise<unknown> {
+  if (server instanceof Server) server.closeAllConnections();
   return new Promise((resolve) => server.close(resolve));
 }
 
@@ -63,6 +64,17 @@ describe('DockerEngine', () => {
   it('says that nobody listens', async () => {
     writeFileSync(socketPath, '');
     await expect(new DockerEngine({ socketPath }).connect()).rejects.toThrow(/nobody listens there/);
+  });
+
+  it('says that it is not docker that listens', async () => {
+    // As an engine with a gRPC API begins.
+    const server = createNetServer((socket) => socket.resume().end(Buffer.from([0, 0, 0, 4, 0, 0, 0, 0, 0])));
+    await new Promise<void>((resolve) => server.listen(socketPath, resolve));
+    const connecting = new DockerEngine({ socketPath }).connect();
+    await expect(connecting).rejects.toThrow(
+      `Cannot reach docker at ${socketPath}: something else listens there, as it does not speak HTTP.`,
+    );
+    await stop(server);
   });
 
   it('gives up on an engine that hangs', async () => {

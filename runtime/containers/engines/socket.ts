@@ -50,4 +50,6 @@ const REASONS: Readonly<Record<string, string>> = {
   ECONNREFUSED: 'nobody listens there',
   EACCES: 'permission is denied',
   EPERM: 'permission is denied',
+  HPE_INVALID_CONSTANT: 'something else listens there, as it does not speak HTTP',
+  ERR_HTTP2_ERROR: 'something else listens there, as it does not speak gRPC',
 };
