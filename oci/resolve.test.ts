@@ -123,6 +123,12 @@ suite('a path', () => {
     expect(await metadataOf(image)).toBe('a/b:2');
   });
 
+  it('that holds signatures beside an image has one image', async () => {
+    const signature = `a/b:sha256-${'0'.repeat(64)}.sig`;
+    const image = await resolveImage('./layout', await inDirectoryWith('a/b:1', signature));
+    expect(await metadataOf(image)).toBe('a/b:1');
+  });
+
   it('that holds several images wants one named', async () => {
     const options = await inDirectoryWith('a/b:1', 'a/c:1');
     await expect(resolveImage('./layout', options)).rejects.toThrow(InvalidImageError);

@@ -20,6 +20,7 @@ import { Layout } from './layout.js';
 import type { ImageEntry } from './layout.js';
 import { isTag, parseReference } from './reference.js';
 import type { Reference } from './reference.js';
+import { isArtefact } from './referrers.js';
 import type { RegistryOptions, RegistryRepository } from './registry.js';
 import type { TrustPolicyOptions } from './signature/policy.js';
 import type { Progress, Source } from './target.js';
@@ -195,7 +196,8 @@ async function resolveFile(path: string, name: string | undefined): Promise<Reso
     throw new NotFoundError(`there is no file or directory ${path} to take an image from`);
   const directory = found.isDirectory();
   const target = directory ? new Layout(path) : await openArchive(path);
-  const { descriptor, reference } = selectEntry(await target.list(), path, name);
+  const images = (await target.list()).filter((entry) => !isArtefact(entry.descriptor));
+  const { descriptor, reference } = selectEntry(images, path, name);
   return {
     target,
     descriptor,
