@@ -18,6 +18,8 @@ const MAX_REDIRECTS = 5;
 const CONNECT_TIMEOUT_MS = 10_000;
 /** No server may take longer over one answer, however steadily it trickles. */
 const TOTAL_TIMEOUT_MS = 15 * 60_000;
+/** How long a connection's remaining bytes are waited for, to use it again. */
+const DISCARD_TIMEOUT_MS = 2000;
 const MAX_ERROR_BYTES = 8 * 1024;
 /** What a server has to send within the time that it may be silent. */
 const MIN_BYTES_PER_TIMEOUT = 1024;
@@ -219,7 +221,8 @@ export function headerOf(response: Response, name: string): string | undefined {
 
 /** Lets go of an answer whose body does not matter, reading a short one so that the connection stays usable. */
 export async function discard(response: Response): Promise<void> {
-  await response.body.dump({ limit: 16 * 1024 }).catch(() => undefined);
+  const signal = AbortSignal.timeout(DISCARD_TIMEOUT_MS);
+  await response.body.dump({ limit: 16 * 1024, signal }).catch(() => undefined);
 }
 
 /**

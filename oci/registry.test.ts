@@ -1,13 +1,17 @@
 import { createServer } from 'node:http';
-import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { ServerResponse } from 'node:http';
 import { connect } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe as suite, expect, it, onTestFinished, vi } from 'vitest';
 import { temporaryDirectory } from '../test/registry/images.js';
+import { bodyOf, serve } from '../test/registry/server.js';
+import type { Handler, RunningServer } from '../test/registry/server.js';
+import { until } from '../test/until.js';
 import { MAX_MANIFEST_BYTES, MEDIA_TYPE, describe } from './descriptor.js';
 import {
+  CaFileError,
   DigestMismatchError,
   InvalidImageError,
   NotFoundError,
@@ -24,23 +28,6 @@ import { fetchBytes } from './target.js';
 const BLOB = Buffer.from('the quick brown fox jumps over the lazy dog');
 const DESCRIPTOR = describe('text/plain', BLOB);
 const BASIC = `Basic ${Buffer.from('alice:s3cret').toString('base64')}`;
-
-type Handler = (request: IncomingMessage, response: ServerResponse, count: number) => void;
-
-/** A server on a free loopback port until the test ends; `requests` has what came in. */
-async function serve(handler: Handler): Promise<{ host: string; requests: IncomingMessage[] }> {
-  const requests: IncomingMessage[] = [];
-  const server = createServer((request, response) => {
-    requests.push(request);
-    handler(request, response, requests.length);
-  });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  onTestFinished(() => {
-    server.closeAllConnections();
-    server.close();
-  });
-  return { host: `127.0.0.1:${(server.address() as AddressInfo).port}`, requests };
-}
 
 function repositoryAt(host: string, options: RegistryOptions = {}): RegistryRepository {
   const all = { insecureRegistries: [host], authFile: authFileFor(host), ...options };
@@ -131,6 +118,124 @@ suite('requests to a registry', () => {
       response.write(BLOB.subarray(0, 10));
     });
     await expect(fetchBlob(repositoryAt(host, { timeoutMs: 100 }))).rejects.toThrow('no answer in time');
+  });
+});
+
+suite('a download', () => {
+  /** Sends ten bytes of the blob a time, in the way `send` does, from where it is asked to. */
+  async function serveParts(send: (response: ServerResponse, part: Buffer) => void): Promise<RunningServer> {
+    return serve((request, response) => {
+      const begin = Number(/^bytes=([0-9]+)-$/.exec(request.headers.range ?? '')?.[1] ?? 0);
+      const range = `bytes ${begin}-${BLOB.length - 1}/${BLOB.length}`;
+      response.statusCode = begin === 0 ? 200 : 206;
+      if (begin > 0) response.setHeader('content-range', range);
+      send(response, BLOB.subarray(begin, begin + 10));
+    });
+  }
+
+  it('goes on when a proxy ends it as if it were whole', async () => {
+    const { host, requests } = await serveParts((response, part) => response.end(part));
+    expect(await fetchBlob(repositoryAt(host))).toEqual(BLOB);
+    expect(requests.map(({ headers }) => headers.range)).toEqual([
+      undefined,
+      'bytes=10-',
+      'bytes=20-',
+      'bytes=30-',
+      'bytes=40-',
+    ]);
+  });
+
+  it('goes on when the server falls silent in the middle', async () => {
+    const { host, requests } = await serve((request, response, count) => {
+      if (count === 1) response.write(BLOB.subarray(0, 20));
+      else response.writeHead(206).end(BLOB.subarray(20));
+    });
+    expect(await fetchBlob(repositoryAt(host, { timeoutMs: 200 }))).toEqual(BLOB);
+    expect(requests[1]?.headers.range).toBe('bytes=20-');
+  });
+
+  it('is refused when the server goes on elsewhere than asked', async () => {
+    const { host } = await serve((_request, response, count) => {
+      if (count > 1) response.writeHead(206, { 'content-range': 'bytes 0-42/43' }).end(BLOB);
+      else response.end(BLOB.subarray(0, 10));
+    });
+    await expect(fetchBlob(repositoryAt(host))).rejects.toThrow('sent bytes from 0 on when asked for');
+  });
+
+  it('is given up when the server trickles', async () => {
+    const { host } = await serve((_request, response) => {
+      const timer = setInterval(() => response.write('.'), 20);
+      response.on('close', () => clearInterval(timer));
+    });
+    const manifest = repositoryAt(host, { timeoutMs: 300 }).resolve(`${host}/a/b:1`);
+    await expect(manifest).rejects.toThrow('is too slow: it sent less than 1024 bytes in 0.3 s');
+    const slow = describe('text/plain', Buffer.alloc(1_000_000));
+    const download = fetchBytes(repositoryAt(host, { timeoutMs: 300 }), slow, 2_000_000, 'it');
+    await expect(download).rejects.toThrow('is too slow: it sent less than 1024 bytes in 0.3 s');
+  });
+
+  it('is cut off as soon as it is longer than promised', async () => {
+    let closed = false;
+    const { host } = await serve((_request, response) => {
+      const timer = setInterval(() => response.write(BLOB), 1);
+      response.on('close', () => {
+        clearInterval(timer);
+        closed = true;
+      });
+    });
+    await expect(fetchBlob(repositoryAt(host))).rejects.toThrow('is longer than 43 bytes');
+    await until(() => closed, 'the end of the connection');
+  });
+});
+
+suite('a manifest', () => {
+  const INDEX = Buffer.from('{"schemaVersion":2,"manifests":[]}');
+  const ROOT = describe(MEDIA_TYPE.index, INDEX);
+
+  it('is read again when the connection breaks in the middle of it', async () => {
+    const { host } = await serve((request, response, count) => {
+      response.writeHead(200, { 'content-type': MEDIA_TYPE.index, 'content-length': INDEX.length });
+      if (count === 1) response.write(INDEX.subarray(0, 10), () => request.socket.destroy());
+      else response.end(INDEX);
+    });
+    expect((await repositoryAt(host).resolve(`${host}/a/b:1`)).digest).toBe(ROOT.digest);
+  });
+
+  it('is put again after status 503, under its digest and its tag', async () => {
+    const puts: string[] = [];
+    const { host } = await serve((request, response, count) => {
+      puts.push(`${request.method} ${request.url} ${request.headers['content-type']}`);
+      void bodyOf(request).then((body) => {
+        expect(body).toEqual(INDEX);
+        response.writeHead(count === 1 ? 503 : 201).end();
+      });
+    });
+    const repository = repositoryAt(host);
+    await repository.push(ROOT, [INDEX]);
+    await repository.tag(ROOT, `${host}/a/b:v1`);
+    const byDigest = `PUT /v2/a/b/manifests/${ROOT.digest} ${MEDIA_TYPE.index}`;
+    expect(puts).toEqual([byDigest, byDigest, `PUT /v2/a/b/manifests/v1 ${MEDIA_TYPE.index}`]);
+  });
+
+  it('that the registry stores as something else is an error', async () => {
+    const { host } = await serve((_request, response) => {
+      response.writeHead(201, { 'docker-content-digest': DESCRIPTOR.digest }).end();
+    });
+    await expect(repositoryAt(host).push(ROOT, [INDEX])).rejects.toThrow(DigestMismatchError);
+  });
+
+  it('that the registry refuses is an error with its reason', async () => {
+    const { host } = await serve((_request, response) => {
+      response.writeHead(400).end('{"errors":[{"message":"blob unknown"}]}');
+    });
+    await expect(repositoryAt(host).push(ROOT, [INDEX])).rejects.toThrow(/answered 400 .*\(blob unknown\)/);
+  });
+
+  it('is not named by what is not in the repository', async () => {
+    const repository = repositoryAt('registry.example');
+    await expect(repository.tag(ROOT, 'registry.example/c/d:1')).rejects.toThrow(
+      'is not in registry.example/a/b',
+    );
   });
 });
 
@@ -272,6 +377,168 @@ suite('a proxy', () => {
     expect(tunnels).toEqual(['registry.invalid:80']);
     expect(await fetchBlob(repositoryAt(target.host))).toEqual(BLOB);
     expect(tunnels.length).toBe(1);
+  });
+});
+
+suite('a registry out in the world', () => {
+  /** Pulls from `registry.invalid`, which only a proxy knows, and which answers as `handler` says. */
+  async function pullThroughProxy(handler: Handler): Promise<Uint8Array> {
+    const target = await serve(handler);
+    const proxy = createServer();
+    proxy.on('connect', (_request, client) => {
+      client.write('HTTP/1.1 200 OK\r\n\r\n');
+      client.pipe(connect(Number(target.host.split(':')[1]), '127.0.0.1')).pipe(client);
+    });
+    await new Promise<void>((resolve) => proxy.listen(0, '127.0.0.1', resolve));
+    onTestFinished(() => void proxy.close());
+    vi.stubEnv('http_proxy', `http://127.0.0.1:${(proxy.address() as AddressInfo).port}`);
+    onTestFinished(() => void vi.unstubAllEnvs());
+    return fetchBlob(repositoryAt('registry.invalid:80'));
+  }
+
+  it.each([
+    '127.0.0.1',
+    'localhost',
+    '[::1]',
+    '[::ffff:127.0.0.1]',
+    '2130706433',
+    '169.254.169.254',
+    '0.0.0.0',
+  ])('does not get us to ask %s on this machine by a redirect', async (host) => {
+    const own = await serve((_request, response) => response.end(BLOB));
+    const location = `http://${host}:${own.host.split(':')[1]}/secret`;
+    const failure = pullThroughProxy((_request, response) => response.writeHead(302, { location }).end());
+    await expect(failure).rejects.toThrow('not allowed');
+    expect(own.requests).toEqual([]);
+  });
+
+  it('does not get us to ask this machine for a token', async () => {
+    const own = await serve((_request, response) => response.end('{"token":"t"}'));
+    const challenge = `Bearer realm="http://${own.host}/token"`;
+    const failure = pullThroughProxy((_request, response) => {
+      response.writeHead(401, { 'www-authenticate': challenge }).end();
+    });
+    await expect(failure).rejects.toThrow('not allowed');
+    expect(own.requests).toEqual([]);
+  });
+});
+
+suite('a CA file', () => {
+  function fileWith(text: string): string {
+    const path = join(temporaryDirectory(), 'ca.pem');
+    writeFileSync(path, text);
+    return path;
+  }
+
+  it.each([
+    ['holds no certificate', fileWith.bind(undefined, 'hello')],
+    [
+      'is damaged',
+      fileWith.bind(undefined, '-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n'),
+    ],
+    ['there is no such file', () => '/nonexistent/ca.pem'],
+  ])('that cannot be used is named: %s', async (why, make) => {
+    const caFile = make();
+    const failure = fetchBlob(repositoryAt('127.0.0.1:1', { caFile }));
+    await expect(failure).rejects.toThrow(CaFileError);
+    await expect(failure).rejects.toThrow(caFile);
+    await expect(failure).rejects.toThrow(why);
+  });
+});
+
+suite('mirrors', () => {
+  const has: Handler = (_request, response) => response.end(BLOB);
+  const lacks: Handler = (_request, response) => response.writeHead(404).end();
+  const breaks: Handler = (_request, response) => response.writeHead(500).end();
+
+  /** A repository whose mirrors are at these servers, in this order. */
+  function mirrored(registry: string, ...mirrors: string[]): RegistryRepository {
+    return repositoryAt(registry, { mirrors: { [registry]: mirrors } });
+  }
+
+  it('are asked in order before the registry, at the repository below their path', async () => {
+    const first = await serve(lacks);
+    const second = await serve(has);
+    const registry = await serve(has);
+    const repository = mirrored(registry.host, `http://${first.host}`, `http://${second.host}/v2/cache/`);
+    expect(await fetchBlob(repository)).toEqual(BLOB);
+    expect(first.requests.map(({ url }) => url)).toEqual([`/v2/a/b/blobs/${DESCRIPTOR.digest}`]);
+    expect(second.requests.map(({ url }) => url)).toEqual([`/v2/cache/a/b/blobs/${DESCRIPTOR.digest}`]);
+    expect(registry.requests).toEqual([]);
+  });
+
+  it('that cannot be reached or fail are passed over from then on', async () => {
+    const broken = await serve(breaks);
+    const registry = await serve(has);
+    const repository = mirrored(registry.host, 'http://127.0.0.1:1/v2', `http://${broken.host}/v2`);
+    expect(await fetchBlob(repository)).toEqual(BLOB);
+    const asked = broken.requests.length;
+    expect(await fetchBlob(repository)).toEqual(BLOB);
+    expect(broken.requests.length).toBe(asked);
+  });
+
+  it('are all named when none has it', async () => {
+    const first = await serve(lacks);
+    const registry = await serve(lacks);
+    const failure = fetchBlob(mirrored(registry.host, `http://${first.host}`, 'http://127.0.0.1:1'));
+    await expect(failure).rejects.toThrow(NotFoundError);
+    await expect(failure).rejects.toThrow(
+      `tried ${first.host} (has nothing of the kind), 127.0.0.1:1 (cannot be reached), ${registry.host} (has nothing of the kind)`,
+    );
+  });
+
+  it('do not have their wrong bytes hidden by the registry', async () => {
+    const mirror = await serve((_request, response) => response.end(Buffer.alloc(BLOB.length)));
+    const registry = await serve(has);
+    const failure = fetchBlob(mirrored(registry.host, `http://${mirror.host}`));
+    await expect(failure).rejects.toThrow(DigestMismatchError);
+  });
+
+  it('get the credentials for their own host only', async () => {
+    const mirror = await serve((request, response) => {
+      if (request.headers.authorization === undefined) {
+        response.writeHead(401, { 'www-authenticate': 'Basic realm="test"' }).end();
+      } else response.end(BLOB);
+    });
+    const registry = await serve(has);
+    const mirrors = { [registry.host]: [`http://${mirror.host}`] };
+    const authFile = authFileFor(mirror.host);
+    expect(await fetchBlob(repositoryAt(registry.host, { mirrors, authFile }))).toEqual(BLOB);
+    expect(mirror.requests.at(-1)?.headers.authorization).toBe(BASIC);
+    mirror.requests.length = 0;
+    const others = authFileFor(registry.host);
+    expect(await fetchBlob(repositoryAt(registry.host, { mirrors, authFile: others }))).toEqual(BLOB);
+    expect(mirror.requests.every(({ headers }) => headers.authorization === undefined)).toBe(true);
+    expect(registry.requests.length).toBe(1);
+  });
+
+  it('take a download up that another broke off', async () => {
+    const mirror = await serve((request, response, count) => {
+      if (count === 1) response.end(BLOB.subarray(0, 10));
+      else request.socket.destroy();
+    });
+    const registry = await serve((_request, response) => response.writeHead(206).end(BLOB.subarray(10)));
+    expect(await fetchBlob(mirrored(registry.host, `http://${mirror.host}`))).toEqual(BLOB);
+    expect(registry.requests[0]?.headers.range).toBe('bytes=10-');
+  });
+
+  it('are never written to, nor asked what is there before writing', async () => {
+    const mirror = await serve(has);
+    const { host } = await serve((request, response) => {
+      response.writeHead(request.method === 'HEAD' ? 404 : 201).end();
+    });
+    const index = Buffer.from('{"schemaVersion":2,"manifests":[]}');
+    const root = describe(MEDIA_TYPE.index, index);
+    const repository = mirrored(host, `http://${mirror.host}`);
+    expect(await repository.has(DESCRIPTOR)).toBe(false);
+    expect(await repository.has(root)).toBe(false);
+    await repository.push(root, [index]);
+    await repository.tag(root, `${host}/a/b:1`);
+    expect(mirror.requests).toEqual([]);
+  });
+
+  it.each(['mirror.example', 'ftp://mirror.example/v2', 'http://'])('%j is refused', (mirror) => {
+    expect(() => mirrored('registry.example', mirror)).toThrow('is not a URL such as');
   });
 });
 

@@ -60,7 +60,7 @@ export async function mountBlob(
 async function sessionOf(endpoint: Endpoint, response: Response, to: string): Promise<UploadSession> {
   await discard(response);
   const minimum = headerOf(response, 'oci-chunk-min-length') ?? '';
-  const minPieceBytes = /^[0-9]{1,12}$/.test(minimum) ? Number(minimum) : 0;
+  const minPieceBytes = /^[0-9]{1,15}$/.test(minimum) ? Number(minimum) : 0;
   if (minPieceBytes > MAX_PIECE_BYTES) {
     throw new RegistryError(
       `registry ${endpoint.name} wants uploads in pieces of ${minPieceBytes} bytes, more than the limit of ${MAX_PIECE_BYTES}`,
