@@ -41,6 +41,18 @@ export class Terminal {
     return this.lines().find((line) => pattern.test(line))!;
   }
 
+  /** As if the user typed it. */
+  type(text: string): void {
+    this.child.stdin!.write(text);
+  }
+
+  /** Waits until the command ends by itself; returns the exit status. */
+  async end(): Promise<number | null> {
+    const status = await this.exited;
+    this.child.stdin!.destroy();
+    return status;
+  }
+
   /** As if the user made the window larger or smaller. */
   resize(columns: number): void {
     const pid = readFileSync(`/proc/${this.child.pid!}/task/${this.child.pid!}/children`, 'utf8').trim();
@@ -49,9 +61,7 @@ export class Terminal {
 
   /** Ctrl-C; returns the exit status. */
   async interrupt(): Promise<number | null> {
-    this.child.stdin!.write('\x03');
-    const status = await this.exited;
-    this.child.stdin!.destroy();
-    return status;
+    this.type('\x03');
+    return this.end();
   }
 }

@@ -11,6 +11,8 @@ import { createTemporaryDirectory, removeDirectory } from './images.js';
 export interface RegistryKind {
   /** Requires this user and password (htpasswd). */
   login?: { username: string; password: string };
+  /** Requires a token of this server, as `auth: token` of its configuration names it. */
+  token?: { realm: string; service: string; issuer: string; rootcertbundle: string };
   /** Speaks TLS with a certificate signed by its own CA. */
   tls?: boolean;
 }
@@ -43,6 +45,7 @@ export async function startRegistry(kind: RegistryKind = {}): Promise<RunningReg
       storage: { filesystem: { rootdirectory: join(directory, 'data') } },
       http: { addr: `127.0.0.1:${port}`, ...(tls === undefined ? {} : { tls }) },
       ...(authFile === undefined ? {} : { auth: { htpasswd: access } }),
+      ...(kind.token === undefined ? {} : { auth: { token: kind.token } }),
     }),
   );
   const log = join(directory, 'log');
