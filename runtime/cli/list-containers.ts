@@ -56,7 +56,7 @@ async function list(flags: ListContainersFlags, selector: Selector, output: Outp
     const descriptions = containers.map((container) => describeContainer(container));
     for (const sentence of manager.warnings) say(`Warning: ${sentence}`);
     if (output.mode === 'columns' && descriptions.length === 0) {
-      say(selector.asksForContainers ? 'No container matches.' : 'No container is running.');
+      say(selector.asksForContainers ? 'No container matches.' : 'No container was found.');
     }
     await printAll(await listText(descriptions, output, manager.onKubernetes));
   } finally {

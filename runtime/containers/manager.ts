@@ -44,7 +44,7 @@ export class ContainerManager {
   readonly table: ContainerTable;
   /** `gadget_mntns_filter_map` for gadgets to reuse; undefined when everything passes. */
   readonly filterMap: BpfMap | undefined;
-  /** Sentences for the user: what does not work as well as it could. Most are there from the start. */
+  /** Sentences for the user: what does not work as well as it could. All are there from the start. */
   readonly warnings: string[] = [];
   readonly #selector: Selector;
   readonly #accounts: AccountKeeper | undefined;
@@ -57,6 +57,8 @@ export class ContainerManager {
   readonly #idle: Engine[] = [];
   #later: NodeJS.Timeout | undefined;
   #tracker: Tracker | undefined;
+  /** How often the filter had no room. */
+  #shutOut = 0;
   #sweeper: NodeJS.Timeout | undefined;
 
   /** Makes the table and the filter, still empty. Throws `BpfError` when the filter cannot be made. */
@@ -115,7 +117,7 @@ export class ContainerManager {
 
   /** How many events may be missing, or bear a wrong name, by cause; until closed. */
   losses(): Map<string, number> {
-    return new Map([['new mount namespace not noticed', this.#tracker?.missed ?? 0]]);
+    return new Map([['new mount namespace not noticed', (this.#tracker?.missed ?? 0) + this.#shutOut]]);
   }
 
   /** Whether this is a Kubernetes node, as far as its containers tell. */
@@ -250,9 +252,8 @@ export class ContainerManager {
     try {
       if (passes) this.filterMap.update(key, PASS);
       else this.filterMap.delete(key);
-    } catch (error) {
-      const warning = `Events of some containers are missing: ${reasonOf(error)}.`;
-      if (!this.warnings.includes(warning)) this.warnings.push(warning);
+    } catch {
+      this.#shutOut++;
     }
   }
 }

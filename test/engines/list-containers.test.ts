@@ -202,6 +202,10 @@ describe.skipIf(!canRunDockerd())('list-containers', { timeout: 90_000 }, () => 
       { runtime: { containerName: 'lc-web', containerId: Id, containerPid: State.Pid } },
     ]);
 
+    // Whether any runs, nobody told.
+    const unasked = await runIg(['list-containers', '-r', 'docker'], { inside });
+    expect(unasked.stderr).toMatch(/^Warning: .*\nNo container was found\.\n$/);
+
     const watch = await runIg(words('--watch'), { inside });
     expect(watch).toMatchObject({ status: 1, stdout: '' });
     expect(watch.stderr).toMatch(/^Error: watching containers needs root.*\n$/);
