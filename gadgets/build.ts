@@ -28,7 +28,7 @@ async function build(name: string, layout: Layout): Promise<void> {
     updateMetadata: false,
     cflags: ['-Werror'],
     // Transpiled here once, so that no user waits for it at the first run.
-    cacheDirs: [join(NEW, 'wasm-cache')],
+    cacheDir: join(NEW, 'wasm-cache'),
     env: process.env,
     builderVersion: `v${version()}`,
   };

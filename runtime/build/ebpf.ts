@@ -25,14 +25,14 @@ export interface Toolchain {
 /** The environment's CLANG and LLVM_STRIP, else the first clang that is new enough. Throws BuildError. */
 export async function findToolchain(env: NodeJS.ProcessEnv): Promise<Toolchain> {
   const clang = await findClang(env['CLANG']);
-  const strip = env['LLVM_STRIP'] || (await stripBeside(clang));
-  if ((await runTool(strip, ['--version'])) === undefined) {
-    throw new BuildError(
-      `cannot run ${strip}, which takes debug info out of eBPF objects; install llvm of the version of ${clang} ` +
-        `(Debian: apt install llvm-${OLDEST_CLANG}), or name it in LLVM_STRIP`,
-    );
+  const strips = env['LLVM_STRIP'] ? [env['LLVM_STRIP']] : await stripsOf(clang);
+  for (const strip of strips) {
+    if ((await runTool(strip, ['--version'])) !== undefined) return { clang, strip };
   }
-  return { clang, strip };
+  throw new BuildError(
+    `cannot run ${strips[0]}, which takes debug info out of eBPF objects; install llvm of the version of ${clang} ` +
+      `(Debian: apt install llvm-${OLDEST_CLANG}), or name it in LLVM_STRIP`,
+  );
 }
 
 async function findClang(named: string | undefined): Promise<string> {
@@ -52,11 +52,10 @@ async function findClang(named: string | undefined): Promise<string> {
 }
 
 /** `clang-19` brings `llvm-strip-19`; elsewhere it lies beside clang under its plain name. */
-async function stripBeside(clang: string): Promise<string> {
-  const sibling = join(dirname(clang), basename(clang).replace('clang', 'llvm-strip'));
-  const name = clang.includes('/') ? sibling : basename(sibling);
-  if ((await runTool(name, ['--version'])) !== undefined) return name;
-  return (await runTool(clang, ['-print-prog-name=llvm-strip']))?.output.trim() || 'llvm-strip';
+async function stripsOf(clang: string): Promise<string[]> {
+  const name = basename(clang).replace('clang', 'llvm-strip');
+  const beside = (await runTool(clang, ['-print-prog-name=llvm-strip']))?.output.trim();
+  return [clang.includes('/') ? join(dirname(clang), name) : name, beside || 'llvm-strip'];
 }
 
 export interface CompileOptions {

@@ -8,14 +8,14 @@ import type { ObjectFacts } from './object.js';
 
 const GUEST_BUDGET_MS = 2000;
 
-/** What gadgets are made of, and where transpiled components are kept. */
+/** What the gadget is made of, and where transpiled components are kept. */
 export interface FieldsOf {
   readonly name: string;
   readonly ebpf: Uint8Array;
   /** A component. */
   readonly wasm: Uint8Array | undefined;
   readonly metadata: Uint8Array;
-  readonly cacheDirs: readonly string[];
+  readonly cacheDir: string;
 }
 
 /**
@@ -23,7 +23,7 @@ export interface FieldsOf {
  * names by data source. Throws PipelineError for a module that refuses the gadget.
  */
 export async function knownFields(
-  { name, ebpf, wasm, metadata, cacheDirs }: FieldsOf,
+  { name, ebpf, wasm, metadata, cacheDir }: FieldsOf,
   { tracers }: ObjectFacts,
 ): Promise<Map<string, Set<string>>> {
   const gadget = await Gadget.open(name, { ebpf, metadata }, true);
@@ -42,7 +42,7 @@ export async function knownFields(
         containers: () => nobody,
         ...(wasm === undefined
           ? {}
-          : { wasm: { guest: await prepareComponent(wasm, { cacheDirs }), params, enabled: true } }),
+          : { wasm: { guest: await prepareComponent(wasm, { cacheDirs: [cacheDir] }), params, enabled: true } }),
       },
       QUIET,
     );

@@ -10,9 +10,9 @@ import { BuildError } from './errors.js';
 import { GadgetFolder } from './folder.js';
 import type { BuildListener, BuildOptions, Job, Wasm } from './job.js';
 import { annotationsOf, metadataOf } from './metadata.js';
-import { WASM_PLACES, buildWasm, checkWasm } from './wasm.js';
+import { planBuild } from './plan.js';
+import { buildWasm, checkWasm } from './wasm.js';
 
-const EBPF_SOURCE = 'program.bpf.c';
 
 /** The parts of an image, ready for `buildGadgetImage`. */
 export interface BuiltGadget extends Omit<GadgetImageSpec, 'ref'> {
@@ -32,13 +32,12 @@ export async function buildGadget(
 ): Promise<BuiltGadget> {
   const created = sourceDate(options.env);
   const folder = new GadgetFolder(path);
-  const file = readBuildFile(folder, options.buildFile);
+  const plan = planBuild(folder, readBuildFile(folder, options.buildFile), options);
   const scratch = mkdtempSync(join(tmpdir(), 'ig-build-'));
   try {
-    const job: Job = { folder, file, options, listener, scratch };
-    const wasm = await wasmOf(job);
+    const job: Job = { folder, plan, options, listener, scratch, cacheDir: options.cacheDir ?? join(scratch, 'cache') };
     const objects = await objectsOf(job);
-    if (wasm === undefined && objects.size === 0) throw nothingToBuild(folder);
+    const wasm = await wasmOf(job);
     const { bytes, metadata } = await metadataOf(job, objects, wasm);
     const architectures = objects.size === 0 ? ALL : [...objects.keys()];
     return {
@@ -68,12 +67,6 @@ export function keepParts({ platforms, wasm }: BuiltGadget, directory: string): 
 
 const ALL = Object.keys(ARCHITECTURES) as Architecture[];
 
-function nothingToBuild({ path }: GadgetFolder): BuildError {
-  return new BuildError(
-    `there is nothing to build in ${path}: no ${EBPF_SOURCE}, no ${WASM_PLACES.join(', no ')}, and no build.yaml that names other files`,
-  );
-}
-
 function platform(
   architecture: string,
   ebpf: Uint8Array | undefined,
@@ -90,28 +83,27 @@ async function step<T>({ listener }: Job, id: string, title: string, work: () =>
 }
 
 async function wasmOf(job: Job): Promise<Wasm | undefined> {
-  const { folder, file, options, listener, scratch } = job;
-  const name = file.wasm ?? WASM_PLACES.find((place) => folder.find(place) !== undefined);
+  const { folder, plan, listener, scratch } = job;
+  const name = plan.wasm;
   if (name === undefined) return undefined;
   return step(job, 'wasm', `${name.endsWith('.wasm') ? 'check' : 'compile'} ${name}`, async () => {
     const bytes = await buildWasm(folder, name, join(scratch, 'program.wasm'), (text) => listener.output(text));
-    const form = await checkWasm(bytes, folder.pathOf(name), options.cacheDirs);
+    const form = await checkWasm(bytes, folder.pathOf(name), job.cacheDir);
     return { bytes, isComponent: form === 'component' };
   });
 }
 
 async function objectsOf(job: Job): Promise<Map<Architecture, Uint8Array>> {
-  const { folder, file, options, listener, scratch } = job;
-  const name = file.ebpfSource ?? (folder.find(EBPF_SOURCE) === undefined ? undefined : EBPF_SOURCE);
+  const { folder, plan, options, listener, scratch } = job;
+  const name = plan.ebpf;
   if (name === undefined) return new Map();
   if (name.endsWith('.o')) return prebuilt(job, name);
-  folder.need(name, 'eBPF source');
   const toolchain = await findToolchain(options.env);
   const objects = new Map<Architecture, Uint8Array>();
   for (const architecture of ALL) {
     const compile = (): Promise<Uint8Array> =>
       compileEbpf(toolchain, folder, name, architecture, join(scratch, `${architecture}.o`), {
-        cflags: [...(options.cflags ?? []), ...file.cflags],
+        cflags: [...(options.cflags ?? []), ...plan.cflags],
         color: listener.color,
         output: (text) => listener.output(text),
       });

@@ -1,8 +1,8 @@
 // What the steps of one build share.
 
 import type { Progress } from '../../oci/target.js';
-import type { BuildFile } from './build-file.js';
 import type { GadgetFolder } from './folder.js';
+import type { Plan } from './plan.js';
 
 export interface BuildOptions {
   /** build.yaml, if it is not the folder's. */
@@ -13,8 +13,8 @@ export interface BuildOptions {
   readonly updateMetadata: boolean;
   /** More words for the C compiler. */
   readonly cflags?: readonly string[];
-  /** Where transpiled components are kept; the first is written. */
-  readonly cacheDirs: readonly string[];
+  /** Where to keep the Wasm part as it is translated for running. */
+  readonly cacheDir?: string;
   /** CLANG, LLVM_STRIP, SOURCE_DATE_EPOCH. */
   readonly env: NodeJS.ProcessEnv;
   /** Recorded in the image. */
@@ -35,11 +35,13 @@ export interface BuildListener {
 
 export interface Job {
   readonly folder: GadgetFolder;
-  readonly file: BuildFile;
+  readonly plan: Plan;
   readonly options: BuildOptions;
   readonly listener: BuildListener;
   /** A directory for what compilers write. */
   readonly scratch: string;
+  /** Keeps the Wasm part from being translated twice. */
+  readonly cacheDir: string;
 }
 
 export interface Wasm {

@@ -7,11 +7,9 @@ import { YamlError } from '../gadget/located-yaml.js';
 import { type Metadata, type MetadataFile, type Mistake, emptyMetadata, readMetadata } from '../gadget/metadata.js';
 import { type KnownFields, checkMetadata } from './check-metadata.js';
 import type { Architecture } from './ebpf.js';
-import { BuildError, MetadataError } from './errors.js';
+import { MetadataError } from './errors.js';
 import type { Job, Wasm } from './job.js';
 import { NO_OBJECT, type ObjectFacts, readObject } from './object.js';
-
-const METADATA = 'gadget.yaml';
 
 export interface MetadataPart {
   readonly bytes: Uint8Array | undefined;
@@ -24,25 +22,23 @@ export async function metadataOf(
   objects: ReadonlyMap<Architecture, Uint8Array>,
   wasm: Wasm | undefined,
 ): Promise<MetadataPart> {
-  const { folder, file, options } = job;
-  const name = file.metadata ?? METADATA;
-  if (!options.validate && !options.updateMetadata) {
-    if (file.metadata === undefined && folder.find(name) === undefined) {
-      return { bytes: undefined, metadata: emptyMetadata(folder.name) };
-    }
-    const bytes = folder.read(name, 'metadata file');
-    return { bytes, metadata: (await readMetadata(bytes, false)).metadata };
-  }
-  const facts = new Map([...objects].map(([architecture, bytes]) => [architecture, readObject(bytes, folder.name)]));
+  const { folder, plan, options } = job;
+  const name = plan.metadata;
+  if (name === undefined) return { bytes: undefined, metadata: emptyMetadata(folder.name) };
+  const facts = options.validate || options.updateMetadata ? factsOf(job, objects) : new Map<Architecture, ObjectFacts>();
   if (options.updateMetadata) await update(job, name, [...facts.values()][0] ?? NO_OBJECT);
-  if (folder.find(name) === undefined) {
-    throw new BuildError(`there is no ${folder.pathOf(name)}; --update-metadata drafts one from the eBPF object`);
-  }
   const bytes = folder.read(name, 'metadata file');
   const parsed = options.validate
     ? await validated(job, bytes, folder.pathOf(name), facts, objects, wasm)
     : await readMetadata(bytes, false);
   return { bytes, metadata: parsed.metadata };
+}
+
+function factsOf(
+  { folder }: Job,
+  objects: ReadonlyMap<Architecture, Uint8Array>,
+): Map<Architecture, ObjectFacts> {
+  return new Map([...objects].map(([architecture, bytes]) => [architecture, readObject(bytes, folder.name)]));
 }
 
 async function update({ folder, listener }: Job, name: string, facts: ObjectFacts): Promise<void> {
@@ -108,7 +104,7 @@ async function located(bytes: Uint8Array, path: string): Promise<MetadataFile> {
 }
 
 async function fieldsOf(
-  { folder, options }: Job,
+  { folder, cacheDir }: Job,
   { metadata }: MetadataFile,
   ebpf: Uint8Array,
   facts: ObjectFacts,
@@ -116,16 +112,20 @@ async function fieldsOf(
 ): Promise<KnownFields> {
   if (wasm?.isComponent === false) return undefined;
   const { knownFields } = await import('./fields.js');
-  const { wasmParams, paramDefaults } = metadata;
-  // The rest of the file may be wrong, and is not needed to know the fields.
-  const words = { name: folder.name, params: { wasm: wasmParams }, paramDefaults };
+  // What the module asks for; the rest of the file may be wrong.
+  const forWasm = ([key]: readonly [string, string]): boolean => key.startsWith('operator.oci.wasm.');
+  const words = {
+    name: folder.name,
+    params: { wasm: metadata.wasmParams },
+    paramDefaults: Object.fromEntries(Object.entries(metadata.paramDefaults).filter(forWasm)),
+  };
   return knownFields(
     {
       name: folder.name,
       ebpf,
       wasm: wasm?.bytes,
       metadata: Buffer.from(JSON.stringify(words)),
-      cacheDirs: options.cacheDirs,
+      cacheDir,
     },
     facts,
   );

@@ -1,6 +1,6 @@
 // Drafts gadget.yaml from what the object declares, or adds what is missing to the one there is.
 
-import { Document, type YAMLMap, isMap, parseDocument } from 'yaml';
+import { type Pair, type YAMLMap, isMap, isScalar, parseDocument, stringify } from 'yaml';
 import type { Annotations } from '../data/field.js';
 import type { RecordFieldSpec } from '../data/spec.js';
 import type { Param } from '../gadget/params.js';
@@ -13,89 +13,117 @@ export interface Update {
   readonly added: readonly string[];
 }
 
-const HEAD = ' Drafted from the eBPF object. Say what things are; what this file does not mention keeps its looks.';
+const HEAD =
+  '# Drafted from the eBPF object. Say what things are; a field needs no entry here to be shown.\n';
+const INDENT = 2;
 
 /**
- * Adds every data source, field and parameter that `before` does not mention. Nothing there is removed or changed,
- * and comments stay; blanks may move. Throws BuildError when it is no YAML mapping.
+ * Adds every data source, field and parameter that `before` does not mention; the rest of the text stays as it is.
+ * Throws BuildError when `before` is no YAML mapping.
  * @param before undefined when there is no file yet
  * @param name the gadget's, unless the file says
  */
 export function updateMetadata(before: string | undefined, name: string, object: ObjectFacts): Update {
-  const document = before === undefined ? new Document({}) : parseDocument(before);
-  if (before === undefined) document.commentBefore = HEAD;
-  if (document.contents === null) document.contents = document.createNode({});
-  if (document.errors.length > 0 || !isMap(document.contents)) {
-    throw new BuildError('gadget.yaml is not a YAML mapping, so nothing can be added to it');
-  }
-  const adder = new Adder(document, document.contents);
-  adder.add(['name'], name);
-  adder.add(['description'], '');
+  const added: string[] = [];
+  let text = before ?? HEAD;
+  const add = (path: readonly string[], value: unknown): void => {
+    const longer = withValue(text, path, value);
+    if (longer === undefined) return;
+    text = longer;
+    added.push(path.join('.'));
+  };
+  add(['name'], name);
+  add(['description'], '');
   for (const { dataSource, fields } of object.tracers) {
     for (const field of fields) {
       const annotations = { description: descriptionOf(field), ...looksOf(field) };
-      adder.add(['datasources', dataSource, 'fields', field.fullName], { annotations });
+      add(['datasources', dataSource, 'fields', field.fullName], { annotations });
     }
   }
-  const params = ['params', 'ebpf'];
+  const params = hasKey(text, 'ebpfParams') ? ['ebpfParams'] : ['params', 'ebpf'];
   for (const param of object.params) {
-    if (param.target.in === 'ebpf' && !adder.has(['ebpfParams', param.target.variable])) {
-      adder.add([...params, param.target.variable], wordsOf(param));
-    }
+    if (param.target.in === 'ebpf') add([...params, param.target.variable], wordsOf(param));
   }
-  const { added } = adder;
-  const text = added.length === 0 ? before! : document.toString({ lineWidth: 0, singleQuote: true });
   return { text, added };
 }
 
-class Adder {
-  readonly added: string[] = [];
-  readonly #document: Document;
-  readonly #root: YAMLMap;
-
-  constructor(document: Document, root: YAMLMap) {
-    this.#document = document;
-    this.#root = root;
-  }
-
-  has(path: readonly string[]): boolean {
-    let map: unknown = this.#root;
-    for (const name of path) {
-      const pair = isMap(map) ? pairOf(map, name) : undefined;
-      if (pair === undefined) return false;
-      map = pair.value;
-    }
-    return true;
-  }
-
-  /** Adds a value, and the maps above it, where none is. */
-  add(path: readonly string[], value: unknown): void {
-    if (this.has(path)) return;
-    let map = this.#root;
-    for (const name of path.slice(0, -1)) {
-      const pair = pairOf(map, name);
-      if (pair !== undefined && isMap(pair.value)) map = pair.value;
-      else if (pair !== undefined && !isEmpty(pair.value)) return; // the check of the file says what is wrong there
-      else {
-        const child = this.#document.createNode({}) as YAMLMap;
-        if (pair === undefined) map.set(this.#document.createNode(name), child);
-        else pair.value = child;
-        map = child;
-      }
-    }
-    // An empty `{}` would keep everything on its line.
-    map.flow = map.items.length === 0 ? false : (map.flow ?? false);
-    map.set(path.at(-1)!, this.#document.createNode(value));
-    this.added.push(path.join('.'));
-  }
+function rootOf(text: string): YAMLMap | null {
+  const { contents, errors } = parseDocument(text);
+  if (errors.length === 0 && (contents === null || isMap(contents))) return contents;
+  throw new BuildError('gadget.yaml is not a YAML mapping, so nothing can be added to it');
 }
 
-function pairOf(map: YAMLMap, name: string): YAMLMap['items'][number] | undefined {
-  return map.items.find(({ key }) => String(key).toLowerCase() === name.toLowerCase());
+function hasKey(text: string, name: string): boolean {
+  const root = rootOf(text);
+  return root !== null && pairOf(root, name) !== undefined;
 }
 
-function isEmpty(value: unknown): boolean {
-  return value === null || (value as { value?: unknown }).value === null;
+/** The text with a value at `path`; undefined when there is one, or something else stands above it. */
+function withValue(text: string, path: readonly string[], value: unknown): string | undefined {
+  let map = rootOf(text);
+  let above: Pair | undefined;
+  for (const [depth, name] of path.entries()) {
+    const rest = path.slice(depth).reduceRight<unknown>((inner, key) => ({ [key]: inner }), value);
+    if (map === null) return insertBelow(text, above, rest);
+    const pair = pairOf(map, name);
+    if (pair === undefined) return map.flow ? insertInBraces(text, map, rest) : insertBehind(text, map, rest);
+    if (isMap(pair.value)) map = pair.value;
+    else if (isNull(pair.value)) map = null;
+    else return undefined;
+    above = pair;
+  }
+  return undefined;
+}
+
+function pairOf(map: YAMLMap, name: string): Pair | undefined {
+  return map.items.find(({ key }) => isScalar(key) && String(key.value).toLowerCase() === name.toLowerCase());
+}
+
+function isNull(value: unknown): boolean {
+  return value === null || (isScalar(value) && value.value === null);
+}
+
+function startOf({ key }: Pair): number {
+  return (key as { range: [number, number, number] }).range[0];
+}
+
+/** Spaces in front of a key. */
+function indentOf(text: string, pair: Pair): number {
+  return startOf(pair) - (text.lastIndexOf('\n', startOf(pair) - 1) + 1);
+}
+
+/** Behind the last entry of a map that is written in lines. */
+function insertBehind(text: string, map: YAMLMap, value: unknown): string {
+  const end = text.slice(0, map.range![1]).trimEnd().length;
+  return insertLines(text, end, indentOf(text, map.items[0]!), value);
+}
+
+/** Below a key without a value, or at the end of a text without any. */
+function insertBelow(text: string, above: Pair | undefined, value: unknown): string {
+  if (above === undefined) return insertLines(text, text.trimEnd().length, 0, value);
+  return insertLines(text, startOf(above), indentOf(text, above) + INDENT, value);
+}
+
+/** Behind the line that `offset` is on. */
+function insertLines(text: string, offset: number, indent: number, value: unknown): string {
+  const line = text.indexOf('\n', offset);
+  const at = line < 0 ? text.length : line + 1;
+  const lines = stringify(value, { lineWidth: 0, singleQuote: true, indent: INDENT }).replace(
+    /^(?=.)/gm,
+    ' '.repeat(indent),
+  );
+  // Sections of the file stand apart.
+  const gap = indent === 0 && lines.includes(':\n') ? '\n' : '';
+  return `${text.slice(0, at)}${line < 0 && text !== '' ? '\n' : ''}${gap}${lines}${text.slice(at)}`;
+}
+
+/** At the end of a map written `{ a: b }`. */
+function insertInBraces(text: string, map: YAMLMap, value: unknown): string {
+  const close = text.lastIndexOf('}', map.range![1] - 1);
+  const inner = JSON.stringify(value).slice(1, -1);
+  const before = text.slice(0, close).trimEnd();
+  const comma = before.endsWith('{') || before.endsWith(',') ? ' ' : ', ';
+  return `${before}${comma}${inner} ${text.slice(close)}`;
 }
 
 function wordsOf({ key, type, defaultValue, description }: Param): Record<string, unknown> {

@@ -1,7 +1,6 @@
 // Builds a gadget's Wasm part, or takes it prebuilt, and checks that it is one that gadgets can have.
 
 import { readFileSync } from 'node:fs';
-import { extname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { prepareComponent } from '../../wasm/host/component.js';
 import { type ModuleForm, moduleForm } from '../../wasm/host/module-form.js';
@@ -9,13 +8,9 @@ import { BuildError } from './errors.js';
 import type { GadgetFolder } from './folder.js';
 import { runTool } from './run-tool.js';
 
-/** Where a gadget's Wasm part is looked for unless build.yaml says. */
-export const WASM_PLACES = ['wasm/program.ts', 'program.wasm'] as const;
-
 const ASSEMBLYSCRIPT = fileURLToPath(new URL('../../wasm/sdk/assemblyscript/build.js', import.meta.url));
 /** Exit status of build.js when there is no AssemblyScript compiler. */
 const NO_COMPILER = 3;
-const LANGUAGES: Readonly<Record<string, string>> = { '.go': 'Go', '.rs': 'Rust' };
 
 /**
  * The module that `file` of the folder is, or becomes when compiled to `module`. `output` takes what the compiler
@@ -27,15 +22,7 @@ export async function buildWasm(
   module: string,
   output: (text: string) => void,
 ): Promise<Uint8Array> {
-  const kind = extname(file);
-  if (kind === '.wasm') return folder.read(file, 'Wasm module');
-  if (kind !== '.ts') {
-    const language = LANGUAGES[kind];
-    const what = language === undefined ? `${folder.pathOf(file)} is no .ts or .wasm file` : `${language} cannot be built yet`;
-    throw new BuildError(
-      `${what}: compile ${folder.pathOf(file)} to Wasm yourself and name the module in build.yaml (wasm: program.wasm)`,
-    );
-  }
+  if (file.endsWith('.wasm')) return folder.read(file, 'Wasm module');
   const source = folder.need(file, 'Wasm source');
   const built = await runTool(process.execPath, [ASSEMBLYSCRIPT, source, module]);
   output(built?.output ?? '');
@@ -52,13 +39,13 @@ const PEER_MODULES = ['ig', 'wasi_snapshot_preview1'];
 const PEER_VERSION = 'gadgetAPIVersion';
 
 /**
- * Checks a module: a component that only exports our interface, or a core module of the peer's API. Components
- * transpiled for that are kept in `cacheDirs`. Throws BuildError or WasmError, naming `path`.
+ * Checks a module: a component that only exports our interface, or a core module of the peer's API. A component
+ * transpiled for that is kept in `cacheDir`. Throws BuildError or WasmError, naming `path`.
  */
-export async function checkWasm(bytes: Uint8Array, path: string, cacheDirs: readonly string[]): Promise<ModuleForm> {
+export async function checkWasm(bytes: Uint8Array, path: string, cacheDir: string): Promise<ModuleForm> {
   try {
     const form = moduleForm(bytes);
-    if (form === 'component') await prepareComponent(bytes, { cacheDirs });
+    if (form === 'component') await prepareComponent(bytes, { cacheDirs: [cacheDir] });
     else await checkCoreModule(bytes);
     return form;
   } catch (cause) {

@@ -20,7 +20,6 @@ export async function build(path: string, flags: BuildFlags): Promise<void> {
     {
       validate: flags.validateMetadata,
       updateMetadata: flags.updateMetadata ?? false,
-      cacheDirs: [],
       env: process.env,
       builderVersion: `v${version()}`,
       ...(flags.file === undefined ? {} : { buildFile: flags.file }),
