@@ -95,7 +95,9 @@ async function loadTrustedRoot(path: string): Promise<TrustMaterial> {
   const { TrustedRoot } = await import('@sigstore/protobuf-specs');
   const { toTrustMaterial } = await import('@sigstore/verify');
   try {
-    return toTrustMaterial(TrustedRoot.fromJSON(JSON.parse(await readText(path))));
+    const root = TrustedRoot.fromJSON(JSON.parse(await readText(path)));
+    if (root.certificateAuthorities.length === 0) throw new Error('it names no certificate authorities');
+    return toTrustMaterial(root);
   } catch (cause) {
     throw new TrustedRootError(`cannot use the trusted root ${path} (${(cause as Error).message})`, {
       cause,
