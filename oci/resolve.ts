@@ -23,6 +23,7 @@ import type { Reference } from './reference.js';
 import { isArtefact } from './referrers.js';
 import type { RegistryOptions, RegistryRepository } from './registry.js';
 import type { TrustPolicyOptions } from './signature/policy.js';
+import { withLease } from './target.js';
 import type { Progress, Source } from './target.js';
 
 /** When to ask the registry: for every image, only for one that is not here, or for none. */
@@ -41,8 +42,8 @@ export interface ResolveOptions {
   trust?: TrustPolicyOptions | undefined;
   /** The images that may be used, see `checkAllowed`; all if empty. */
   allowed?: readonly string[];
-  /** Told of what a pull fetches. */
-  progress?: Progress;
+  /** Runs a pull, and shows how far it is. */
+  showPull?: <T>(pull: (progress: Progress) => Promise<T>) => Promise<T>;
 }
 
 export interface ResolvedImage {
@@ -147,14 +148,20 @@ async function lookUp(layout: Layout, reference: Reference): Promise<Descriptor 
 }
 
 async function pull(reference: Reference, options: ResolveOptions): Promise<ResolvedImage> {
-  const { store: target, builtin, progress } = options;
+  const { store: target, builtin, showPull } = options;
+  const fetch = (progress?: Progress): Promise<Descriptor> =>
+    withRepository(reference, options, (repository) =>
+      withLease(target, async () => {
+        const { copySignatures } = await import('./signature/index.js');
+        const root = await copyImage(repository, target, String(reference), {
+          ...(progress && { progress }),
+        });
+        await copySignatures(repository, target, reference, root);
+        return root;
+      }),
+    );
   try {
-    const descriptor = await withRepository(reference, options, async (repository) => {
-      const { copySignatures } = await import('./signature/index.js');
-      const root = await copyImage(repository, target, String(reference), { ...(progress && { progress }) });
-      await copySignatures(repository, target, reference, root);
-      return root;
-    });
+    const descriptor = await (showPull === undefined ? fetch() : showPull(fetch));
     return { target, descriptor, reference, from: 'registry', location: reference.registry };
   } catch (error) {
     throw await withBuiltinHint(error, reference, builtin);

@@ -7,7 +7,7 @@ import { bootToEpochNs } from '../bpf/clock.js';
 import { type GadgetImage, readGadgetImage } from '../oci/gadget-image.js';
 import { Layout, defaultStorePath } from '../oci/layout.js';
 import { ociArchitecture } from '../oci/descriptor.js';
-import { type ResolvedImage, resolveImage } from '../oci/resolve.js';
+import { type ResolveOptions, type ResolvedImage, resolveImage } from '../oci/resolve.js';
 import type { PreparedGuest } from '../wasm/host/component.js';
 import type { Config } from './config/config.js';
 import type { TableChange } from './containers/change.js';
@@ -30,6 +30,8 @@ export interface OpenOptions {
   readonly storePath?: string;
   /** Whether gadget.yaml is checked; always skipped for built-in gadgets. */
   readonly validateMetadata: boolean;
+  /** Runs a pull, and shows how far it is. */
+  readonly showPull?: NonNullable<ResolveOptions['showPull']>;
 }
 
 /** A gadget whose image is read: what it is can be told, nothing runs. */
@@ -58,6 +60,7 @@ export async function openGadget(name: string, options: OpenOptions): Promise<Op
     pull: local ? 'never' : config.pull,
     trust: config.verifyImage ? config.trust : undefined,
     allowed: config.allowedGadgets,
+    ...(options.showPull && { showPull: options.showPull }),
   });
   const image = await readGadgetImage(resolved.target, resolved.descriptor, {
     architecture: ociArchitecture(),

@@ -4,6 +4,7 @@ import { writeSync } from 'node:fs';
 import { isatty } from 'node:tty';
 import type { Worker } from 'node:worker_threads';
 import { missingCapabilities } from '../../bpf/errors.js';
+import type { Progress } from '../../oci/target.js';
 import type { OutputRequest, ViewColumn } from '../pipeline/messages.js';
 import { warmWorker } from '../pipeline/pipeline.js';
 import type { OpenedGadget, SessionOptions } from '../session.js';
@@ -102,7 +103,18 @@ async function open(image: string, flags: RunFlags): Promise<OpenedGadget> {
     config,
     ...(flags.ociStoreUser === true ? { storePath: callersStorePath() } : {}),
     validateMetadata: flags.validateMetadata ?? true,
+    ...(isatty(2) ? { showPull } : {}),
   });
+}
+
+async function showPull<T>(pull: (progress: Progress) => Promise<T>): Promise<T> {
+  const { openProgress } = await import('./image/progress.js');
+  const progress = await openProgress();
+  try {
+    return await pull(progress);
+  } finally {
+    progress.close();
+  }
 }
 
 function sessionOptions(flags: RunFlags, given: ReadonlyMap<string, string>): SessionOptions {
