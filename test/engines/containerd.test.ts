@@ -4,14 +4,14 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import type { TableChange } from '../../runtime/containers/change.js';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { GrpcClient } from '../../runtime/containers/engines/grpc.js';
 import type { EngineOptions } from '../../runtime/containers/engines/index.js';
 import { stringAt } from '../../runtime/containers/engines/json.js';
 import { ContainerManager } from '../../runtime/containers/manager.js';
 import { Selector, type SelectorOptions } from '../../runtime/containers/selector.js';
 import { until } from '../until.js';
+import { Changes } from './changes.js';
 import { BUSYBOX, canRunContainerd, PAUSE, startContainerd, type Containerd } from './containerd.js';
 import { ExecTrace } from './exec-trace.js';
 
@@ -24,7 +24,7 @@ describe.skipIf(!canRunContainerd())('containers of containerd', { timeout: 90_0
   let containerd: Containerd;
   let cri: GrpcClient;
   let manager: ContainerManager | undefined;
-  let changes: TableChange[];
+  let changes: Changes;
   const cleanups: (() => unknown)[] = [];
 
   beforeAll(async () => {
@@ -37,10 +37,6 @@ describe.skipIf(!canRunContainerd())('containers of containerd', { timeout: 90_0
     cri?.close();
     await containerd?.close();
   }, 60_000);
-
-  beforeEach(() => {
-    changes = [];
-  });
 
   afterEach(async () => {
     for (const cleanup of cleanups.splice(0)) await cleanup();
@@ -56,24 +52,10 @@ describe.skipIf(!canRunContainerd())('containers of containerd', { timeout: 90_0
       selector: new Selector(selection),
       engines: { runtimes: ['containerd'], containerdSocketPath: containerd.socketPath, ...engines },
     });
-    manager.table.subscribe((change) => changes.push(change));
+    changes = new Changes(manager.table);
     await manager.start();
     return manager;
   }
-
-  type Addition = Extract<TableChange, { kind: 'add' }>;
-
-  /** Waits until the table was told of such a container. */
-  async function added(matches: (change: Addition) => boolean): Promise<Addition> {
-    const find = () => changes.filter((change) => change.kind === 'add').find(matches);
-    await until(() => find() !== undefined, 'the container');
-    return find()!;
-  }
-
-  const named = (name: string) => added(({ container }) => container.name === name);
-
-  const left = (index: number) =>
-    until(() => changes.some((change) => change.kind === 'leave' && change.index === index), 'its end');
 
   /** Starts a container that goes on; returns the pid of its first process. */
   function launch(
@@ -183,7 +165,7 @@ describe.skipIf(!canRunContainerd())('containers of containerd', { timeout: 90_0
     const { table } = await start();
     expect(table.byKey('default/group')?.container).toMatchObject({ id: 'moved', name: 'moved' });
     launch('later', IDLE, ['--cgroup', '/default/group-of-later']);
-    expect((await named('later')).container).toMatchObject({
+    expect((await changes.named('later')).container).toMatchObject({
       key: 'default/group-of-later',
       runtime: 'containerd',
     });
@@ -195,7 +177,7 @@ describe.skipIf(!canRunContainerd())('containers of containerd', { timeout: 90_0
     const paths = await traceExecs();
     await run('late', '/bin/sh', '-c', '/bin/true; /bin/id');
     containerd.ctr('tasks', 'exec', '--exec-id', 'e1', 'noise', '/bin/true');
-    await named('late');
+    await changes.named('late');
     expect(paths()).toEqual({ late: ['/bin/sh', '/bin/true', '/bin/id'] });
   });
 
@@ -204,16 +186,16 @@ describe.skipIf(!canRunContainerd())('containers of containerd', { timeout: 90_0
     containerd.ctr('containers', 'create', BUSYBOX, 'made', ...IDLE);
     expect(table.byKey('default/made')).toBeUndefined();
     containerd.spawnCtr('tasks', 'start', '-d', '--null-io', 'made');
-    const first = await named('made');
+    const first = await changes.named('made');
     expect(first.container).toMatchObject({ runtime: 'containerd', imageName: BUSYBOX });
-    const told = await added((one) => one.container.id === 'made' && one.container.startedAt !== '');
+    const told = await changes.added((one) => one.container.id === 'made' && one.container.startedAt !== '');
     expect(told.index).toBe(first.index);
   });
 
   it('counts what is executed in a container as its own, and its end not as the end of the container', async () => {
     await start({ containerName: 'host-of-guests' });
     launch('host-of-guests');
-    const { index } = await named('host-of-guests');
+    const { index } = await changes.named('host-of-guests');
     const paths = await traceExecs();
     containerd.ctr('tasks', 'exec', '--exec-id', 'e1', 'host-of-guests', '/bin/id');
     containerd.ctr('tasks', 'exec', '--exec-id', 'e2', 'host-of-guests', '/bin/true');
@@ -224,11 +206,11 @@ describe.skipIf(!canRunContainerd())('containers of containerd', { timeout: 90_0
   it('gives a container a new index when it gets another task', async () => {
     await start();
     launch('again');
-    const { index } = await named('again');
+    const { index } = await changes.named('again');
     containerd.ctr('tasks', 'rm', '-f', 'again');
-    await left(index);
+    await changes.left(index);
     containerd.ctr('tasks', 'start', '-d', '--null-io', 'again');
-    const second = await added((one) => one.container.name === 'again' && one.index !== index);
+    const second = await changes.added((one) => one.container.name === 'again' && one.index !== index);
     expect(second.container.pid).toBe(pidOf('again'));
   });
 
@@ -236,8 +218,8 @@ describe.skipIf(!canRunContainerd())('containers of containerd', { timeout: 90_0
     const { table } = await start({ containerName: 'brief' });
     const paths = await traceExecs();
     await run('brief', '/bin/true');
-    const { index } = await named('brief');
-    await left(index);
+    const { index } = await changes.named('brief');
+    await changes.left(index);
     expect(table.byIndex(index)!.container.name).toBe('brief');
     expect(paths()).toEqual({ brief: ['/bin/true'] });
   });
@@ -246,12 +228,12 @@ describe.skipIf(!canRunContainerd())('containers of containerd', { timeout: 90_0
     const { table } = await start();
     const [here, there] = [launch('twin'), launch('twin', IDLE, [], 'other')];
     const twins = await Promise.all(
-      ['default/twin', 'other/twin'].map((key) => added(({ container }) => container.key === key)),
+      ['default/twin', 'other/twin'].map((key) => changes.added(({ container }) => container.key === key)),
     );
     expect(twins.map(({ container }) => container.name)).toEqual(['twin', 'twin']);
     expect(twins.map(({ container }) => container.pid)).toEqual([here, there]);
     containerd.ctr('-n', 'other', 'tasks', 'rm', '-f', 'twin');
-    await left(twins[1]!.index);
+    await changes.left(twins[1]!.index);
     expect(table.byKey('default/twin')?.container.removedAtMs).toBeUndefined();
   });
 
@@ -270,16 +252,16 @@ describe.skipIf(!canRunContainerd())('containers of containerd', { timeout: 90_0
   it('goes on with the containers that outlived a restart of containerd, and hears of new ones', async () => {
     const { table } = await start();
     launch('survivor');
-    const { index } = await named('survivor');
+    const { index } = await changes.named('survivor');
     await containerd.stop();
     await containerd.start();
     launch('newcomer');
-    const { container } = await named('newcomer');
+    const { container } = await changes.named('newcomer');
     expect(container.runtime).toBe('containerd');
     expect(table.byIndex(index)?.container).toMatchObject({ name: 'survivor' });
     expect(table.byIndex(index)?.container.removedAtMs).toBeUndefined();
     containerd.ctr('tasks', 'rm', '-f', 'survivor');
-    await left(index);
+    await changes.left(index);
   });
 
   it('starts all the same with a socket that accepts and never answers', async () => {
@@ -328,7 +310,9 @@ describe.skipIf(!canRunContainerd())('containers of containerd', { timeout: 90_0
     const paths = await traceExecs();
     const { addContainer } = await makePod('api', { 'kubernetes.io/config.source': 'file' });
     const id = await addContainer('server', ['/bin/sh', '-c', '/bin/id; exec /bin/sleep 1000']);
-    const { container } = await added((one) => one.container.id === id && one.container.startedAt !== '');
+    const { container } = await changes.added(
+      (one) => one.container.id === id && one.container.startedAt !== '',
+    );
     expect(container.pod).toMatchObject({ podName: 'api-5d4c7b9f6-xk2vq', ownerKind: 'Node' });
     const seen: string[] = [];
     await until(() => {

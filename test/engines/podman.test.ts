@@ -5,12 +5,11 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import type { TableChange } from '../../runtime/containers/change.js';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import type { EngineOptions } from '../../runtime/containers/engines/index.js';
 import { ContainerManager } from '../../runtime/containers/manager.js';
 import { Selector, type SelectorOptions } from '../../runtime/containers/selector.js';
-import { until } from '../until.js';
+import { Changes } from './changes.js';
 import { canRunDockerd, startDockerd } from './dockerd.js';
 import { ExecTrace } from './exec-trace.js';
 import { BUSYBOX, canRunPodman, startPodman, type Podman } from './podman.js';
@@ -24,7 +23,7 @@ const IDLE = ['busybox', 'sleep', '1000'];
 describe.skipIf(!canRunPodman())('containers of podman', { timeout: 60_000 }, () => {
   let podman: Podman;
   let manager: ContainerManager | undefined;
-  let changes: TableChange[];
+  let changes: Changes;
   const cleanups: (() => unknown)[] = [];
 
   beforeAll(async () => {
@@ -33,10 +32,6 @@ describe.skipIf(!canRunPodman())('containers of podman', { timeout: 60_000 }, ()
   }, 90_000);
 
   afterAll(() => podman?.close(), 60_000);
-
-  beforeEach(() => {
-    changes = [];
-  });
 
   afterEach(async () => {
     for (const cleanup of cleanups.splice(0)) await cleanup();
@@ -52,24 +47,10 @@ describe.skipIf(!canRunPodman())('containers of podman', { timeout: 60_000 }, ()
       selector: new Selector(selection),
       engines: { runtimes: ['podman'], podmanSocketPath: podman.socketPath, ...engines },
     });
-    manager.table.subscribe((change) => changes.push(change));
+    changes = new Changes(manager.table);
     await manager.start();
     return manager;
   }
-
-  type Addition = Extract<TableChange, { kind: 'add' }>;
-
-  /** Waits until the table was told of such a container. */
-  async function added(matches: (change: Addition) => boolean): Promise<Addition> {
-    const find = () => changes.filter((change) => change.kind === 'add').find(matches);
-    await until(() => find() !== undefined, 'the container');
-    return find()!;
-  }
-
-  const named = (name: string) => added(({ container }) => container.name === name);
-
-  const left = (index: number) =>
-    until(() => changes.some((change) => change.kind === 'leave' && change.index === index), 'its end');
 
   /** Runs a container in the foreground. */
   async function run(name: string, ...command: string[]): Promise<void> {
@@ -111,7 +92,7 @@ describe.skipIf(!canRunPodman())('containers of podman', { timeout: 60_000 }, ()
     const paths = await traceExecs();
     await run('late', '/bin/env', '/bin/arch');
     podman.podman('exec', 'noise', '/bin/arch');
-    await named('late');
+    await changes.named('late');
     expect(paths()).toEqual({ late: ['/bin/env', '/bin/arch'] });
   });
 
@@ -121,9 +102,9 @@ describe.skipIf(!canRunPodman())('containers of podman', { timeout: 60_000 }, ()
     const names = ['one', 'two', 'three', 'four', 'five'];
     for (const name of names) {
       await run(name, '/bin/arch');
-      const { index, container } = await named(name);
+      const { index, container } = await changes.named(name);
       expect(container.runtime).toBe('podman');
-      await left(index);
+      await changes.left(index);
     }
     expect(paths()).toEqual(Object.fromEntries(names.map((name) => [name, ['/bin/arch']])));
   });
@@ -139,33 +120,33 @@ describe.skipIf(!canRunPodman())('containers of podman', { timeout: 60_000 }, ()
   it('takes a container up that is renamed to what the user asked for', async () => {
     await start({ containerName: 'wanted' });
     podman.podman('run', '-d', NO_NETWORK, '--name', 'other', ...IDLE);
-    expect((await named('other')).selected).toBe(false);
+    expect((await changes.named('other')).selected).toBe(false);
     podman.podman('rename', 'other', 'wanted');
-    expect((await named('wanted')).selected).toBe(true);
+    expect((await changes.named('wanted')).selected).toBe(true);
   });
 
   it('keeps a container that is started again, though its end is heard late', async () => {
     const { table } = await start();
     const id = podman.podman('run', '-d', NO_NETWORK, '--name', 'again', ...IDLE);
-    await added(({ container }) => container.name === 'again' && container.startedAt !== '');
+    await changes.added(({ container }) => container.name === 'again' && container.startedAt !== '');
     podman.podman('restart', '--time=0', 'again');
     const pid = Number(podman.podman('inspect', '-f', '{{.State.Pid}}', 'again'));
     const startedAt = podman.podman('inspect', '-f', '{{json .State.StartedAt}}', 'again').slice(1, -1);
-    await added(({ container }) => container.startedAt === startedAt);
+    await changes.added(({ container }) => container.startedAt === startedAt);
     // By the next container, all that happened to this one was heard.
     await run('next', 'true');
-    await named('next');
+    await changes.named('next');
     expect(table.byKey(id)?.container).toMatchObject({ name: 'again', pid, startedAt });
     podman.podman('kill', 'again');
-    await left(table.byKey(id)!.index);
+    await changes.left(table.byKey(id)!.index);
   });
 
   it('remembers a removed container for its late events, and forgets what podman said of it', async () => {
     const { table } = await start();
     podman.podman('run', '-d', NO_NETWORK, '--name', 'removed', ...IDLE);
-    const { index } = await named('removed');
+    const { index } = await changes.named('removed');
     podman.removeContainers();
-    await left(index);
+    await changes.left(index);
     expect(table.byIndex(index)!.container).toMatchObject({ name: 'removed', runtime: 'podman' });
   });
 
@@ -174,7 +155,7 @@ describe.skipIf(!canRunPodman())('containers of podman', { timeout: 60_000 }, ()
     cleanups.push(() => podman.podman('pod', 'rm', '--force', '--time=0', 'pod'));
     await start();
     podman.podman('run', '-d', '--pod', 'pod', NO_NETWORK, '--name', 'member', ...IDLE);
-    const { container } = await named('member');
+    const { container } = await changes.named('member');
     expect(container.pod).toBeUndefined();
   });
 
@@ -183,19 +164,19 @@ describe.skipIf(!canRunPodman())('containers of podman', { timeout: 60_000 }, ()
     await podman.serve(1);
     const { table } = await start();
     podman.podman('run', '-d', NO_NETWORK, '--name', 'survivor', ...IDLE);
-    const { index } = await named('survivor');
+    const { index } = await changes.named('survivor');
     // Who listens to its events keeps the service alive.
     await sleep(2500);
     podman.podman('run', '-d', NO_NETWORK, '--name', 'later', ...IDLE);
-    const later = await named('later');
+    const later = await changes.named('later');
     await podman.stopServing();
     podman.podman('rm', '--force', '--time=0', 'later');
     podman.podman('run', '-d', NO_NETWORK, '--name', 'meanwhile', ...IDLE);
     await podman.serve();
-    await named('meanwhile');
+    await changes.named('meanwhile');
     podman.podman('run', '-d', NO_NETWORK, '--name', 'newcomer', ...IDLE);
-    expect((await named('newcomer')).container.runtime).toBe('podman');
-    await left(later.index);
+    expect((await changes.named('newcomer')).container.runtime).toBe('podman');
+    await changes.left(later.index);
     const running = table.rows().filter(({ container }) => container.removedAtMs === undefined);
     const names = running.map(({ container }) => container.name);
     for (const name of ['survivor', 'meanwhile', 'newcomer']) expect(names).toContain(name);
@@ -206,12 +187,12 @@ describe.skipIf(!canRunPodman())('containers of podman', { timeout: 60_000 }, ()
     await start({ containerName: 'before,after' });
     const paths = await traceExecs();
     await run('before', '/bin/arch');
-    await named('before');
+    await changes.named('before');
     await sleep(1000);
     podman.fillEventsFile();
     await run('other', '/bin/arch');
     await run('after', '/bin/arch');
-    await named('after');
+    await changes.named('after');
     expect(paths()).toEqual({ before: ['/bin/arch'], after: ['/bin/arch'] });
   });
 
@@ -255,7 +236,7 @@ describe.skipIf(!canRunPodman())('containers of podman', { timeout: 60_000 }, ()
       'sleep',
       '1000',
     );
-    await added(({ container }) => container.id === ofPodman);
+    await changes.added(({ container }) => container.id === ofPodman);
     const twins = table.rows().filter(({ selected }) => selected);
     expect(twins.map(({ container: { id, name, runtime } }) => ({ id, name, runtime }))).toEqual([
       { id: ofDocker, name: 'twin', runtime: 'docker' },
