@@ -1,24 +1,26 @@
 /** Reads the file of CA certificates that a user trusts beside the usual ones. */
 import { X509Certificate } from 'node:crypto';
 import { readFile, stat } from 'node:fs/promises';
-import { rootCertificates } from 'node:tls';
+import { createSecureContext, rootCertificates } from 'node:tls';
+import type { SecureContext } from 'node:tls';
 import { CaFileError, errorCode } from './errors.js';
 
 const MAX_FILE_BYTES = 4 * 1024 * 1024;
 const CERTIFICATE = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g;
 
 /**
- * The usual roots (of Node.js, and of NODE_EXTRA_CA_CERTS if set) and the certificates in `caFile`, as PEM.
+ * For TLS that trusts the usual roots (of Node.js, and of NODE_EXTRA_CA_CERTS if set) and the certificates in
+ * `caFile`. To be made once, as reading all the roots takes longer than a handshake.
  * @throws CaFileError naming the file
  */
-export async function trustedCertificates(
+export async function trustingContext(
   caFile: string,
   env: Readonly<Record<string, string | undefined>> = process.env,
-): Promise<string[]> {
+): Promise<SecureContext> {
   const extraFile = env['NODE_EXTRA_CA_CERTS'] ?? '';
   // Node.js itself goes on without an extra file that it cannot read.
   const extra = extraFile === '' ? [] : await readCertificates(extraFile).catch(() => []);
-  return [...rootCertificates, ...extra, ...(await readCertificates(caFile))];
+  return createSecureContext({ ca: [...rootCertificates, ...extra, ...(await readCertificates(caFile))] });
 }
 
 async function readCertificates(file: string): Promise<string[]> {

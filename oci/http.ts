@@ -7,7 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { EnvHttpProxyAgent, request as send } from 'undici';
 import type { Dispatcher } from 'undici';
 import { guardedLookup, isOwnHost, isPrivateHost } from './addresses.js';
-import { trustedCertificates } from './certificates.js';
+import { trustingContext } from './certificates.js';
 import { OciError, RegistryError, TlsError, UnreachableError, errorCode, quoted } from './errors.js';
 
 const MAX_ATTEMPTS = 4;
@@ -148,7 +148,7 @@ export class HttpClient {
   async #makeAgent(connect: { lookup?: typeof guardedLookup }): Promise<Dispatcher> {
     const { timeoutMs, caFile, verifyTls: rejectUnauthorized = true } = this.#options;
     const { no_proxy: lower, NO_PROXY: upper } = process.env;
-    const ca = caFile === undefined ? {} : { ca: await trustedCertificates(caFile) };
+    const ca = caFile === undefined ? {} : { secureContext: await trustingContext(caFile) };
     const tls = { rejectUnauthorized, ...ca };
     return new EnvHttpProxyAgent({
       noProxy: [lower ?? upper ?? '', ...NEVER_PROXIED].join(','),
