@@ -2,7 +2,7 @@
 
 import { writeSync } from 'node:fs';
 import { forgetCredentials, keepCredentials, loginFile } from '../../oci/auth-file.js';
-import { type Credentials, findCredentials } from '../../oci/auth.js';
+import { type Credentials, findCredentials, namedAuthFile } from '../../oci/auth.js';
 import { checkCredentials, registryRoot } from '../../oci/authorizer.js';
 import { HttpClient } from '../../oci/http.js';
 import { parseReference } from '../../oci/reference.js';
@@ -40,9 +40,13 @@ export async function logout(text: string | undefined, flags: LogoutFlags): Prom
   const forgotten = await forgetCredentials(file, registry);
   for (const each of forgotten) print(`Logged out of ${each}.`);
   if (forgotten.length === 0) {
-    print(`Not logged in to ${registry ?? 'any registry'}: there are no credentials for it in ${file}.`);
+    print(
+      registry === undefined
+        ? `Not logged in to any registry: ${file} has no credentials.`
+        : `Not logged in to ${registry}: ${file} has no credentials for it.`,
+    );
   }
-  if (registry === undefined) return;
+  if (registry === undefined || namedAuthFile(options) !== undefined) return;
   const { source } = await findCredentials(registry, options);
   if (source !== undefined) say(`Warning: there are other credentials for ${registry} in ${source}`);
 }

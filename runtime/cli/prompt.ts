@@ -9,18 +9,17 @@ export function canAsk(): boolean {
 }
 
 /**
- * Asks on stderr and returns the line typed. Ctrl-C ends the process, with the terminal as it was.
+ * Asks on stderr and returns the line typed. Ctrl-C or Ctrl-D ends the process, with the terminal as it was.
  * @param echo `false` for what nobody may see
  */
 export async function ask(question: string, echo: boolean): Promise<string> {
-  process.stderr.write(question);
   const output = new Writable({
     write(chunk: Buffer, _encoding, done): void {
       if (echo) process.stderr.write(chunk);
       done();
     },
   });
-  // Its own echo stops with `terminal`; the prompt is what it keeps in front of the line as it is edited.
+  // With `terminal` the terminal itself echoes nothing. The prompt is drawn again where the line is edited.
   const lines = createInterface({
     input: process.stdin,
     output,
@@ -28,22 +27,14 @@ export async function ask(question: string, echo: boolean): Promise<string> {
     historySize: 0,
     prompt: question,
   });
-  try {
-    return await new Promise<string>((resolve) => {
-      lines.once('line', resolve);
-      lines.once('SIGINT', () => stop());
-      lines.once('close', () => stop());
-    });
-  } finally {
-    lines.removeAllListeners('close');
-    lines.close();
-    if (!echo) process.stderr.write('\n');
-  }
-
-  function stop(): never {
-    lines.removeAllListeners('close');
-    lines.close();
-    process.stderr.write('\n');
-    process.exit(130);
-  }
+  process.stderr.write(question);
+  const line = await new Promise<string | undefined>((resolve) => {
+    lines.once('line', resolve);
+    lines.once('SIGINT', () => resolve(undefined));
+    // At Ctrl-D; after a line it comes too late to matter.
+    lines.once('close', () => resolve(undefined));
+  });
+  lines.close();
+  if (!echo || line === undefined) process.stderr.write('\n');
+  return line ?? process.exit(130);
 }
