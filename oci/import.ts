@@ -1,18 +1,20 @@
 /** Takes the images of an archive, with what is about them, into a layout. */
 import type { Archive } from './archive.js';
-import { copyContent, copyImage } from './copy.js';
+import { copyContent } from './copy.js';
 import { ANNOTATION, MAX_MANIFEST_BYTES } from './descriptor.js';
 import type { Descriptor } from './descriptor.js';
 import { InvalidImageError, InvalidReferenceError, quoted } from './errors.js';
 import type { Layout } from './layout.js';
 import { artefactsOf } from './reachable.js';
 import { parseReference } from './reference.js';
-import { isArtefact, legacySubject, readReferrer } from './referrers.js';
+import { isArtefact, readReferrer } from './referrers.js';
 import { fetchBytes } from './target.js';
-import type { Source } from './target.js';
 
 /** Where containerd and docker put the full name; they have a mere tag where others have the name. */
 const CONTAINERD_NAME = 'io.containerd.image.name';
+
+/** Each changes `index.json`. */
+const MAX_REFERRERS = 1000;
 
 export interface Imported {
   /** The name it now has. */
@@ -32,12 +34,23 @@ export async function importImages(archive: Archive, layout: Layout): Promise<Im
       `there is no named image in ${archive.path}; give it a name: skopeo copy … oci-archive:FILE:NAME`,
     );
   }
-  const named = images.map((entry) => ({ entry, name: normalName(entry, archive.path) }));
   return layout.withLease(async () => {
-    for (const { entry, name } of named) await copyNamed(archive, layout, entry, name);
-    for (const entry of await artefactsOf(archive, entries, images))
-      await copyArtefact(archive, layout, entry);
-    return named.map(({ entry, name }) => ({ reference: name, digest: entry.digest }));
+    const artefacts = await artefactsOf(archive, entries, images);
+    const referrers = artefacts.filter((entry) => nameOf(entry) === undefined);
+    if (referrers.length > MAX_REFERRERS) {
+      throw new InvalidImageError(`${archive.path} holds more than ${MAX_REFERRERS} signatures and such`);
+    }
+    const legacy = artefacts.filter((entry) => nameOf(entry) !== undefined);
+    const named = new Map([...images, ...legacy].map((entry) => [normalName(entry, archive.path), entry]));
+    const leaveOut = (manifest: Descriptor): boolean => !archive.has(manifest);
+    const roots = new Map([...named.values(), ...referrers].map((entry) => [entry.digest, entry]));
+    for (const root of roots.values()) await copyContent(archive, layout, root, { leaveOut });
+    await layout.tagAll(named);
+    for (const entry of referrers) await attach(layout, entry);
+    const isImage = new Set(images);
+    return [...named]
+      .filter(([, entry]) => isImage.has(entry))
+      .map(([reference, { digest }]) => ({ reference, digest }));
   });
 }
 
@@ -61,22 +74,12 @@ function normalName(entry: Descriptor, path: string): string {
   }
 }
 
-async function copyNamed(archive: Archive, layout: Layout, entry: Descriptor, name: string): Promise<void> {
-  const source: Source = {
-    resolve: () => Promise.resolve(entry),
-    fetch: (descriptor) => archive.fetch(descriptor),
-    referrers: (subject, artifactType) => archive.referrers(subject, artifactType),
-  };
-  await copyImage(source, layout, name, { leaveOut: (manifest) => !archive.has(manifest) });
-}
-
-async function copyArtefact(archive: Archive, layout: Layout, entry: Descriptor): Promise<void> {
-  const name = entry.annotations?.[ANNOTATION.refName];
-  if (legacySubject(name) !== undefined)
-    return copyNamed(archive, layout, entry, normalName(entry, archive.path));
-  const referrer = await readReferrer(archive, entry);
+async function attach(layout: Layout, entry: Descriptor): Promise<void> {
+  const referrer = await readReferrer(layout, entry);
   if (referrer === undefined) return;
-  await copyContent(archive, layout, entry);
-  const bytes = await fetchBytes(layout, entry, MAX_MANIFEST_BYTES, 'a manifest');
-  await layout.attach(referrer.subject, entry, bytes);
+  await layout.attach(
+    referrer.subject,
+    entry,
+    await fetchBytes(layout, entry, MAX_MANIFEST_BYTES, 'a manifest'),
+  );
 }

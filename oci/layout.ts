@@ -183,14 +183,21 @@ export class Layout implements Target {
   }
 
   /** Whatever `descriptor` says of names and origin is dropped: only `name` and `options` count. */
-  async tag(descriptor: Descriptor, name: string, { origin }: TagOptions = {}): Promise<void> {
-    const named = annotate(descriptor, {
-      [ANNOTATION.refName]: name,
-      ...(origin === undefined ? {} : { [ANNOTATION.origin]: origin }),
-    });
+  tag(descriptor: Descriptor, name: string, options: TagOptions = {}): Promise<void> {
+    return this.tagAll(new Map([[name, descriptor]]), options);
+  }
+
+  /** Gives many names at once. */
+  async tagAll(images: ReadonlyMap<string, Descriptor>, { origin }: TagOptions = {}): Promise<void> {
+    const entries = [...images].map(([name, descriptor]) =>
+      annotate(descriptor, {
+        [ANNOTATION.refName]: name,
+        ...(origin === undefined ? {} : { [ANNOTATION.origin]: origin }),
+      }),
+    );
     await this.#updateIndex((manifests) => [
-      ...manifests.filter((entry) => entry.annotations?.[ANNOTATION.refName] !== name),
-      named,
+      ...manifests.filter((entry) => !images.has(entry.annotations?.[ANNOTATION.refName] ?? '')),
+      ...entries,
     ]);
   }
 

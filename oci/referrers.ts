@@ -52,13 +52,16 @@ export async function referrersAmong(
 
 /** Each manifest once, which bounds the work for a hostile archive by its size. */
 function candidates(entries: readonly Descriptor[]): Iterable<Descriptor> {
-  const unnamed = entries.filter(
-    ({ annotations, mediaType, size }) =>
-      annotations?.[ANNOTATION.refName] === undefined &&
-      (isManifestType(mediaType) || isIndexType(mediaType)) &&
-      size <= MAX_MANIFEST_BYTES,
+  return new Map(entries.filter(mayBeReferrer).map((entry) => [entry.digest, entry])).values();
+}
+
+/** Whether the manifest of an entry may have a subject; one with a name stands for itself. */
+export function mayBeReferrer({ annotations, mediaType, size }: Descriptor): boolean {
+  return (
+    annotations?.[ANNOTATION.refName] === undefined &&
+    (isManifestType(mediaType) || isIndexType(mediaType)) &&
+    size <= MAX_MANIFEST_BYTES
   );
-  return new Map(unnamed.map((entry) => [entry.digest, entry])).values();
 }
 
 /** What a manifest that has a subject is, and what it is about; `undefined` for any other. */

@@ -1,6 +1,6 @@
 // The local store as built: several processes at once, processes that are killed, and the commands for it.
 
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { existsSync, readFileSync, readdirSync, utimesSync, writeFileSync } from 'node:fs';
@@ -14,7 +14,7 @@ import { Layout } from '../../oci/layout.js';
 import { prune } from '../../oci/prune.js';
 import { reachable } from '../../oci/reachable.js';
 import { isArtefact } from '../../oci/referrers.js';
-import { type Ended, type IgOptions, runIg } from '../ig.js';
+import { type Ended, IG, type IgOptions, runIg } from '../ig.js';
 import { until } from '../until.js';
 import { buildSample, temporaryDirectory } from './images.js';
 
@@ -245,7 +245,7 @@ describe('the commands', () => {
     expect(readdirSync(store.blobsPath)).toEqual([]);
   });
 
-  it('export writes the same file each time, which import, skopeo and ig run read', async () => {
+  it('export writes the same file each time, which import and skopeo read', async () => {
     const signature = await sign();
     await buildSample(store, B, { metadata: Buffer.from('name: other\n') });
     expectDone(await ig('export', 'a/b:1', 'one.tar'), 'Exported 1 image to one.tar\n');
@@ -262,6 +262,16 @@ describe('the commands', () => {
     expectDone(await ig('import', 'one.tar'), `Imported ${A}@${image.digest}\n`);
     expect(await namesIn(store)).toEqual([A, signature].sort());
     await expectWhole(store);
+  });
+
+  it('export into a pipe that is closed early says so', async () => {
+    // More than a pipe holds.
+    await buildSample(store, B, { platforms: [{ architecture: 'amd64', ebpf: Buffer.alloc(1 << 20) }] });
+    const { inside = [], env } = privately();
+    const toHead = [...inside, 'sh', '-c', '"$@" | head -c 1 >/dev/null', 'sh'];
+    const [program = '', ...words] = [...toHead, process.execPath, IG, 'image', 'export', B, '-'];
+    const { stderr } = spawnSync(program, words, { env: { ...process.env, ...env }, encoding: 'utf8' });
+    expect(stderr).toBe('Error: the archive was not read to its end\n');
   });
 
   it('import takes what skopeo wrote, by its full name or by a tag alone', async () => {
