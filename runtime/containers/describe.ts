@@ -6,7 +6,7 @@ import { cgroupDirectoryOf, isContainerId, parseCgroupLines } from './cgroup.js'
 import type { Container } from './container.js';
 import { readText } from './host-files.js';
 import { launcherOf } from './launcher.js';
-import { mntnsOf, namespaceOf } from './proc.js';
+import { hostNetns, mntnsOf, namespaceOf } from './proc.js';
 import { parentOf } from './sighting.js';
 
 /** The JSON of a container. What is not known is left out. */
@@ -122,8 +122,7 @@ function podOf({ pod }: Container, facts: ContainerFacts): ContainerDescription[
 
 function namespacesOf(pid: number): Pick<ContainerFacts, 'netns' | 'hostNetwork'> {
   const netns = namespaceOf(pid, 'net');
-  const host = namespaceOf(1, 'net') ?? namespaceOf('self', 'net');
-  return netns === undefined ? {} : { netns, hostNetwork: netns === host };
+  return netns === undefined ? {} : { netns, hostNetwork: netns === hostNetns() };
 }
 
 function cgroupsOf(

@@ -6,7 +6,7 @@ import { type PodIdentity, type RuntimeName, shortId } from './container.js';
 import type { EngineContainer } from './engines/engine.js';
 import { readText } from './host-files.js';
 import { type Launcher, launcherOf } from './launcher.js';
-import { mntnsOf, namespaceOf } from './proc.js';
+import { hostNetns, mntnsOf, namespaceOf } from './proc.js';
 import { type RuntimeState, stateIn, stateOfNamespace, statesOf } from './runtime-state.js';
 import type { Sighting } from './sighting.js';
 
@@ -178,8 +178,4 @@ function ofProcess(pod: PodIdentity, { pid, parentCgroup }: Sighting): PodIdenti
     podUid: pod.podUid || (podUidOf(parentCgroup) ?? ''),
     ...(netns !== undefined && { hostNetwork: netns === hostNetns() }),
   };
-}
-
-function hostNetns(): number | undefined {
-  return namespaceOf(1, 'net') ?? namespaceOf('self', 'net');
 }

@@ -27,6 +27,11 @@ export function hostPidns(): number {
   return namespaceOf(1, 'pid') ?? namespaceOf('self', 'pid') ?? 0;
 }
 
+/** The host's network namespace, likewise; undefined when it cannot be told. */
+export function hostNetns(): number | undefined {
+  return namespaceOf(1, 'net') ?? namespaceOf('self', 'net');
+}
+
 /** One process of each mount namespace, that with the lowest pid. */
 export function processesByMntns(): Map<number, number> {
   const found = new Map<number, number>();
