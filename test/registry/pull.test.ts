@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, readFileSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import ts from 'typescript';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { NotFoundError, TlsError, UnauthorizedError } from '../../oci/errors.js';
@@ -225,10 +225,11 @@ describe('finding an image', () => {
 function compileOci({ dependencies }: { dependencies: boolean }): string {
   const directory = temporaryDirectory();
   const output = join(directory, 'oci');
-  mkdirSync(output);
   writeFileSync(join(directory, 'package.json'), '{"type":"module"}');
   if (dependencies) symlinkSync(join(OCI_SOURCES, '../node_modules'), join(directory, 'node_modules'));
-  for (const file of readdirSync(OCI_SOURCES).filter((name) => /(?<!\.test)\.ts$/.test(name))) {
+  const sources = readdirSync(OCI_SOURCES, { encoding: 'utf8', recursive: true });
+  for (const file of sources.filter((name) => /(?<!\.test)\.ts$/.test(name))) {
+    mkdirSync(dirname(join(output, file)), { recursive: true });
     const source = readFileSync(join(OCI_SOURCES, file), 'utf8');
     const { outputText } = ts.transpileModule(source, {
       compilerOptions: {
