@@ -134,10 +134,13 @@ function unsound(path: string, why: string): InvalidImageError {
 
 /** An entry's `offset` is that of its header, one tar block before its content. */
 function extentOf({ header, offset }: { header: Header; offset: number }, path: string): Extent {
-  if (header.size > MAX_BLOB_BYTES) {
-    throw new InvalidImageError(`${header.name} in ${path} is larger than ${MAX_BLOB_BYTES} bytes`);
+  const { name, size } = header;
+  if (size > MAX_BLOB_BYTES) {
+    throw new InvalidImageError(`${quoted(name)} in ${path} is larger than ${MAX_BLOB_BYTES} bytes`);
   }
-  return { offset: offset + TAR_BLOCK_BYTES, sizeBytes: header.size };
+  if (!Number.isSafeInteger(size) || size < 0)
+    throw unsound(path, `${quoted(name)} in it has an impossible size`);
+  return { offset: offset + TAR_BLOCK_BYTES, sizeBytes: size };
 }
 
 /** Says what is wrong in the cases where a tar reader would only see garbage. */

@@ -65,6 +65,9 @@ export async function copyContent(
   options: CopyOptions = {},
 ): Promise<void> {
   const manifests = await readManifests(source, destination, root, options);
+  if (!manifests.some(({ descriptor }) => isManifestType(descriptor.mediaType))) {
+    throw new InvalidImageError(`${root.digest} is an index that names no image that is there`);
+  }
   const blobs = blobsOf(manifests);
   await forEachParallel(blobs, (blob, isStopped) => copyBlob(source, destination, blob, options, isStopped));
   for (let depth = MAX_DEPTH; depth >= 0; depth--) {
