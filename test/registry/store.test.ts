@@ -11,6 +11,7 @@ import { beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 import { ANNOTATION, type Descriptor } from '../../oci/descriptor.js';
 import { copyImage } from '../../oci/copy.js';
 import { Layout } from '../../oci/layout.js';
+import { ownedName, parseOwnedName } from '../../oci/owner.js';
 import { prune } from '../../oci/prune.js';
 import { reachable } from '../../oci/reachable.js';
 import { isArtefact } from '../../oci/referrers.js';
@@ -119,6 +120,16 @@ describe('processes in one store', () => {
     await expectWhole(store);
     expect(readdirSync(store.ingestPath)).toEqual([]);
   });
+});
+
+it('takes a process in another PID namespace for one that cannot be looked up', () => {
+  const module = fileURLToPath(new URL('../../dist/oci/owner.js', import.meta.url));
+  const script = `import('${module}').then(({ ownedName }) => console.log(ownedName('lock')))`;
+  // /proc stays that of the outer namespace, whose numbers are others.
+  const { stdout } = spawnSync('unshare', ['-pf', process.execPath, '-e', script], { encoding: 'utf8' });
+  const realms = [stdout.trim(), ownedName('lock')].map((name) => parseOwnedName(name)?.realm);
+  expect(realms[0]).toMatch(/^[0-9a-f]{8}-\d+$/);
+  expect(realms[0]).not.toBe(realms[1]);
 });
 
 describe('the commands', () => {
