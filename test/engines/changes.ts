@@ -19,7 +19,8 @@ export class Changes {
 
   /** The first such addition, once there is one. */
   async added(matches: (change: Addition) => boolean): Promise<Addition> {
-    const find = (): Addition | undefined => this.#told.filter(({ kind }) => kind === 'add').find(matches);
+    const find = (): Addition | undefined =>
+      this.#told.filter((change) => change.kind === 'add').find(matches);
     await until(() => find() !== undefined, 'the container');
     return find()!;
   }
