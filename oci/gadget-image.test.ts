@@ -106,6 +106,15 @@ suite('a built gadget image', () => {
     expect(second).toEqual(first);
   });
 
+  it('is not built of parts that are too large to be read', async () => {
+    const layout = new Layout(temporaryDirectory());
+    const built = buildSample(layout, 'a/b:1', { metadata: Buffer.alloc(1024 * 1024 + 1) });
+    await expect(built).rejects.toThrow(
+      /^the gadget metadata has 1048577 bytes, more than the limit of 1048576$/,
+    );
+    expect(await layout.list()).toEqual([]);
+  });
+
   it('has another digest when its content differs', async () => {
     const layout = new Layout(temporaryDirectory());
     const first = await buildSample(layout, 'a/b:1');

@@ -7,7 +7,7 @@ import { YamlError } from '../gadget/located-yaml.js';
 import { type Metadata, type MetadataFile, type Mistake, emptyMetadata, readMetadata } from '../gadget/metadata.js';
 import { type KnownFields, checkMetadata } from './check-metadata.js';
 import type { Architecture } from './ebpf.js';
-import { MetadataError } from './errors.js';
+import { BuildError, MetadataError } from './errors.js';
 import type { Job, Wasm } from './job.js';
 import { NO_OBJECT, type ObjectFacts, readObject } from './object.js';
 
@@ -38,7 +38,14 @@ function factsOf(
   { folder }: Job,
   objects: ReadonlyMap<Architecture, Uint8Array>,
 ): Map<Architecture, ObjectFacts> {
-  return new Map([...objects].map(([architecture, bytes]) => [architecture, readObject(bytes, folder.name)]));
+  try {
+    return new Map([...objects].map(([architecture, bytes]) => [architecture, readObject(bytes, folder.name)]));
+  } catch (cause) {
+    throw new BuildError(
+      `cannot tell what the eBPF object declares: ${(cause as Error).message}; --no-validate-metadata builds it as it is`,
+      { cause },
+    );
+  }
 }
 
 async function update({ folder, listener }: Job, name: string, facts: ObjectFacts): Promise<void> {

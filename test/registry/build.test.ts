@@ -162,7 +162,7 @@ describe('the image of a folder', () => {
     const deeper = join(temporaryDirectory(), 'some/other place/gadget');
     cpSync(folder, deeper, { recursive: true });
     expect(digestIn(await build(deeper))).toBe(first);
-  });
+  }, 180_000);
 
   it('tells the time of SOURCE_DATE_EPOCH, and no other', async () => {
     const folder = sample();
@@ -395,6 +395,21 @@ describe('a folder that cannot be built', () => {
       expect(said).toContain('apt install clang-16 llvm-16');
     }
     expect(await refusal(sample(), [], { LLVM_STRIP: '/nonexistent' })).toContain('apt install llvm-16');
+  });
+
+  it('tells how to build what this version of ig cannot run', async () => {
+    const iterator = `#include <vmlinux.h>
+#include <gadget/macros.h>
+struct entry { __u32 pid; };
+GADGET_ITER(tasks, entry, ig_task)
+SEC("iter/task")
+int ig_task(struct bpf_iter__task *ctx) { return 0; }
+`;
+    const folder = sample({ 'program.bpf.c': iterator, 'gadget.yaml': 'name: x\n' });
+    expect(await refusal(folder)).toContain(
+      'iterators yet (gadget_iter_tasks___entry___ig_task); --no-validate-metadata',
+    );
+    digestIn(await build(folder, ['--no-validate-metadata']));
   });
 
   it('says so when there is nothing in it, or no folder', async () => {

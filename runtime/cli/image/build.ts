@@ -1,61 +1,76 @@
 // `ig image build`: builds the gadget of a folder and puts its image into the local store.
 
-import { parseReference } from '../../../oci/reference.js';
 import { buildGadgetImage } from '../../../oci/gadget-image.js';
+import { type Reference, parseReference } from '../../../oci/reference.js';
 import type { Progress } from '../../../oci/target.js';
-import type { BuildListener } from '../../build/job.js';
+import type { BuiltGadget } from '../../build/gadget.js';
 import { say } from '../fail.js';
 import { version } from '../version.js';
 import type { BuildFlags } from './commands.js';
+import { openProgress } from './progress.js';
 import { openStore } from './store.js';
 
 /** Throws BuildError, MetadataError, GadgetError, BpfError, InvalidReferenceError, StoreError. */
 export async function build(path: string, flags: BuildFlags): Promise<void> {
-  const { buildGadget, gadgetName, keepParts } = await import('../../build/gadget.js');
+  const { gadgetName } = await import('../../build/gadget.js');
   // A name that cannot be is said before anything is compiled.
   const reference = parseReference(flags.tag ?? gadgetName(path));
-  const listener = listenerOnStderr();
-  const gadget = await buildGadget(
-    path,
-    {
-      validate: flags.validateMetadata,
-      updateMetadata: flags.updateMetadata ?? false,
-      env: process.env,
-      builderVersion: `v${version()}`,
-      ...(flags.file === undefined ? {} : { buildFile: flags.file }),
-    },
-    listener,
-  );
-  if (flags.output !== undefined) keepParts(gadget, flags.output);
-  const store = openStore();
-  const ref = String(reference);
-  listener.progress.begin('package', `write the image into ${store.root}`, 0);
-  const { digest } = await buildGadgetImage(store, { ...gadget, ref }, (descriptor, name) =>
-    store.tag(descriptor, name, { origin: 'built' }),
-  );
-  listener.progress.end('package');
-  const platforms = gadget.platforms.map(({ architecture }) => `linux/${architecture}`);
-  process.stdout.write(
-    flags.json === true
-      ? `${JSON.stringify({ reference: ref, digest, platforms })}\n`
-      : `Successfully built ${ref}@${digest}\n`,
-  );
+  const progress = await openProgress();
+  // What compilers say comes when the bars are gone.
+  const said: (() => void)[] = [];
+  try {
+    const gadget = await compile(path, flags, progress, said);
+    const digest = await store(gadget, reference, progress);
+    said.push(() => printResult(gadget, reference, digest, flags.json ?? false));
+  } finally {
+    progress.close();
+    for (const print of said) print();
+  }
 }
 
-function listenerOnStderr(): BuildListener {
-  return {
-    progress: plainProgress(),
-    output: (text) => void process.stderr.write(text),
-    note: say,
+async function compile(
+  path: string,
+  flags: BuildFlags,
+  progress: Progress,
+  said: (() => void)[],
+): Promise<BuiltGadget> {
+  const { buildGadget, keepParts } = await import('../../build/gadget.js');
+  const options = {
+    validate: flags.validateMetadata,
+    updateMetadata: flags.updateMetadata ?? false,
+    env: process.env,
+    builderVersion: `v${version()}`,
+    ...(flags.file === undefined ? {} : { buildFile: flags.file }),
+  };
+  const gadget = await buildGadget(path, options, {
+    progress,
+    output: (text) => void said.push(() => void process.stderr.write(text)),
+    note: (sentence) => void said.push(() => say(sentence)),
     color: process.stderr.isTTY && process.env['NO_COLOR'] === undefined,
-  };
+  });
+  if (flags.output !== undefined) keepParts(gadget, flags.output);
+  return gadget;
 }
 
-/** A line per step. */
-function plainProgress(): Progress {
-  return {
-    begin: (_id, title) => say(`${title[0]!.toUpperCase()}${title.slice(1)}`),
-    advance: () => undefined,
-    end: () => undefined,
+async function store(gadget: BuiltGadget, reference: Reference, progress: Progress): Promise<string> {
+  const layout = openStore();
+  progress.begin('package', `write the image into ${layout.root}`, 0);
+  const { digest } = await buildGadgetImage(
+    layout,
+    { ...gadget, ref: String(reference) },
+    (descriptor, name) => layout.tag(descriptor, name, { origin: 'built' }),
+  );
+  progress.end('package');
+  return digest;
+}
+
+function printResult({ platforms }: BuiltGadget, reference: Reference, digest: string, json: boolean): void {
+  const result = {
+    reference: String(reference),
+    digest,
+    platforms: platforms.map(({ architecture }) => `linux/${architecture}`),
   };
+  process.stdout.write(
+    json ? `${JSON.stringify(result)}\n` : `Successfully built ${result.reference}@${digest}\n`,
+  );
 }
