@@ -19,7 +19,8 @@ export function checkAllowed(
 ): void {
   if (patterns.length === 0) return;
   if (reference !== undefined && patterns.some((pattern) => matches(reference, digest, pattern))) return;
-  const what = reference === undefined ? `${text}, a file,` : `${text} (${String(reference)})`;
+  const name = String(reference);
+  const what = reference === undefined ? `${text}, a file,` : text === name ? name : `${text} (${name})`;
   throw new NotAllowedError(
     `${what} is not among the gadgets allowed here, ${patterns.join(', ')}: add it to --allowed-gadgets or to operator.oci.allowed-gadgets of the configuration`,
   );

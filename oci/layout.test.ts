@@ -181,6 +181,15 @@ suite('names in a layout', () => {
     expect((await other.list()).map(({ origin }) => origin)).toEqual([undefined]);
   });
 
+  it('keep what was built here as such under every name', async () => {
+    const layout = new Layout(temporaryDirectory());
+    const descriptor = await buildSample(layout, 'a/b:1');
+    await layout.tag(descriptor, 'ghcr.io/a/b:1', { origin: 'built' });
+    await layout.tag(descriptor, 'ghcr.io/a/b:2');
+    await layout.tag(descriptor, 'ghcr.io/a/b:1');
+    expect((await layout.list()).map(({ origin }) => origin)).toEqual(['built', 'built']);
+  });
+
   it('are refused when index.json would become too large to be read', async () => {
     const layout = new Layout(temporaryDirectory());
     const descriptor = await buildSample(layout, 'a/b:1');

@@ -182,23 +182,26 @@ export class Layout implements Target {
     return referrersAmong(this, entries, subject, artifactType);
   }
 
-  /** Whatever `descriptor` says of names and origin is dropped: only `name` and `options` count. */
+  /**
+   * Whatever `descriptor` says of names and origin is dropped: `name` and `options` count, and that an image of
+   * this digest, which is the same content, was built here before.
+   */
   tag(descriptor: Descriptor, name: string, options: TagOptions = {}): Promise<void> {
     return this.tagAll(new Map([[name, descriptor]]), options);
   }
 
   /** Gives many names at once. */
   async tagAll(images: ReadonlyMap<string, Descriptor>, { origin }: TagOptions = {}): Promise<void> {
-    const entries = [...images].map(([name, descriptor]) =>
-      annotate(descriptor, {
-        [ANNOTATION.refName]: name,
-        ...(origin === undefined ? {} : { [ANNOTATION.origin]: origin }),
-      }),
-    );
-    await this.#updateIndex((manifests) => [
-      ...manifests.filter((entry) => !images.has(entry.annotations?.[ANNOTATION.refName] ?? '')),
-      ...entries,
-    ]);
+    await this.#updateIndex((manifests) => {
+      const built = new Set(manifests.filter(originOf).map(({ digest }) => digest));
+      const entries = [...images].map(([name, descriptor]) => {
+        const isBuilt = origin === 'built' || built.has(descriptor.digest);
+        const own = { [ANNOTATION.refName]: name, ...(isBuilt ? { [ANNOTATION.origin]: 'built' } : {}) };
+        return annotate(descriptor, own);
+      });
+      const others = manifests.filter((entry) => !images.has(entry.annotations?.[ANNOTATION.refName] ?? ''));
+      return [...others, ...entries];
+    });
   }
 
   async attach(subject: Descriptor, manifest: Descriptor, bytes: Uint8Array): Promise<void> {

@@ -97,7 +97,7 @@ async function resolveReference(reference: Reference, options: ResolveOptions): 
   }
   if (options.pull === 'never') {
     const error = new NotFoundError(
-      `there is no image ${String(reference)} in ${store.root}, and none is pulled because of the settings; fetch it with \`ig image pull\``,
+      `there is no image ${String(reference)} in ${store.root}, and none is pulled with --pull never, --disallow-pulling, --oci-store-user or settings like them; fetch it with \`ig image pull\``,
     );
     throw await withBuiltinHint(error, reference, builtin);
   }

@@ -3,6 +3,7 @@
 import { writeSync } from 'node:fs';
 import { Layout, defaultStorePath } from '../../oci/layout.js';
 import { parseReference } from '../../oci/reference.js';
+import { isArtefact } from '../../oci/referrers.js';
 import { builtinLayout } from '../session.js';
 import { UsageError } from './fail.js';
 
@@ -35,8 +36,8 @@ export async function listGadgets(mode: string): Promise<void> {
 }
 
 async function entries(layout: Layout, from: Row['from']): Promise<Row[]> {
-  return (await layout.list()).flatMap(({ reference, digest }) => {
-    if (reference === undefined) return [];
+  return (await layout.list()).flatMap(({ reference, digest, descriptor }) => {
+    if (reference === undefined || isArtefact(descriptor)) return [];
     const name = from === 'built-in' ? parseReference(reference).name : reference;
     return [{ name, from, reference, digest }];
   });

@@ -73,9 +73,19 @@ async function readConfigFile(path: string): Promise<ConfigFile> {
   return { path, values, warnings };
 }
 
+/** Settings of the peer's below operator.oci that do nothing here. */
+const PEERS = [
+  'notation-certificates',
+  'notation-policy-document',
+  'pull-secret',
+  'annotate',
+  'validate-metadata',
+];
+
 /** A mistyped trust setting must not go unnoticed; other keys may be the peer's. */
 function unknownKey(key: string, place: string): string {
-  if (!key.startsWith('operator.oci.')) return `${place}: ig has no setting ${key}, so it is ignored`;
+  const isPeers = !key.startsWith('operator.oci.') || PEERS.some((name) => key === `operator.oci.${name}`);
+  if (isPeers) return `${place}: ig has no setting ${key}, so it is ignored`;
   const names = SETTINGS.filter((known) => known.key.startsWith('operator.oci.')).map(({ key }) =>
     key.slice('operator.oci.'.length),
   );

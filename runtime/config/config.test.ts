@@ -92,6 +92,13 @@ describe('the configuration', () => {
     ]);
   });
 
+  it("warns of the peer's settings that do nothing here", async () => {
+    const config = file('operator.oci.notation-certificates: [a]');
+    expect((await loadConfig({ config }, {})).warnings).toEqual([
+      `${config}:1: ig has no setting operator.oci.notation-certificates, so it is ignored`,
+    ]);
+  });
+
   it.each([
     ['operator:\n  oci:\n    verify-images: false', ':3: there is no setting operator.oci.verify-images; '],
     [

@@ -1,6 +1,5 @@
 // `ig image tag`: gives an image of the local store another name.
 
-import { originOf } from '../../../oci/layout.js';
 import { parseReference } from '../../../oci/reference.js';
 import { UsageError } from '../fail.js';
 import type { CommonFlags } from './commands.js';
@@ -18,7 +17,7 @@ export async function tag(image: string, name: string, _flags: CommonFlags): Pro
   // Once more, as it may have been removed; during the lease it is not freed before it has its name.
   const { digest } = await store.withLease(async () => {
     const { descriptor } = await storedImage(store, image);
-    await store.tag(descriptor, String(reference), { origin: originOf(descriptor) });
+    await store.tag(descriptor, String(reference));
     return descriptor;
   });
   await printOut(`Tagged ${String(reference)}@${digest}\n`);
