@@ -14,9 +14,13 @@ import type { Response } from './http.js';
 
 /** Blobs up to this size are sent whole; they are held in memory, to be sent again. */
 const MAX_WHOLE_BYTES = 16 * 1024 * 1024;
-const PIECE_BYTES = 8 * 1024 * 1024;
-/** For servers that refuse more: below nginx's default limit of 1 MiB. */
-const SMALL_PIECE_BYTES = 512 * 1024;
+/**
+ * Sizes of pieces, each tried where the server refuses the one before: above the 5 MiB that stores like S3 want of
+ * a part, below the 4 MiB that ghcr.io takes at most, below nginx's default limit of 1 MiB.
+ */
+const PIECE_BYTES = [8 * 1024 * 1024, 3 * 1024 * 1024, 512 * 1024] as const;
+/** Statuses for a body that is too large; ghcr.io sends the second. */
+const TOO_LARGE = [413, 416];
 /** Largest `OCI-Chunk-Min-Length` that is followed, as pieces are held in memory. */
 const MAX_PIECE_BYTES = 64 * 1024 * 1024;
 const MAX_ATTEMPTS = 4;
@@ -81,7 +85,7 @@ export async function uploadBlob(
   content: AsyncIterable<Uint8Array>,
   session?: UploadSession,
 ): Promise<void> {
-  let pieceBytes = PIECE_BYTES;
+  let pieceBytes: number = PIECE_BYTES[0];
   let rest = content;
   let current = session;
   if (descriptor.size <= MAX_WHOLE_BYTES) {
@@ -89,7 +93,7 @@ export async function uploadBlob(
     if (await uploadWhole(endpoint, descriptor, whole, session)) return;
     current = undefined;
     rest = Readable.from([whole]);
-    pieceBytes = SMALL_PIECE_BYTES;
+    pieceBytes = PIECE_BYTES[1];
   }
   const upload = new PiecewiseUpload(
     endpoint,
@@ -119,12 +123,12 @@ async function uploadWhole(
     current = undefined;
     const response = await commitRequest(endpoint, descriptor, url, bytes);
     const status = response?.statusCode ?? 0;
-    if (response !== undefined && status < 500 && ![201, 204, 404, 413].includes(status)) {
+    if (response !== undefined && status < 500 && ![201, 204, 404, ...TOO_LARGE].includes(status)) {
       throw await endpoint.failure(response, url, `upload of ${descriptor.digest}`);
     }
     if (response !== undefined) await discard(response);
     if (status === 201 || status === 204) return true;
-    if (status === 413) return false;
+    if (TOO_LARGE.includes(status)) return false;
     // The answer may have been lost after all was done.
     if (await hasBlob(endpoint, descriptor)) return true;
     await sleep(backoffMs(attempt));
@@ -250,7 +254,7 @@ class PiecewiseUpload {
       this.#doneBytes = end;
       return undefined;
     }
-    if (statusCode === 413 && this.#shrink()) {
+    if (TOO_LARGE.includes(statusCode) && this.#shrink()) {
       await discard(response);
       return undefined;
     }
@@ -259,10 +263,10 @@ class PiecewiseUpload {
     throw failure;
   }
 
-  /** Whether smaller pieces are worth a try. */
+  /** Goes on in smaller pieces. @returns `false` if there are none to try */
   #shrink(): boolean {
-    const smaller = Math.max(SMALL_PIECE_BYTES, this.#minPieceBytes);
-    if (smaller >= this.#pieceBytes) return false;
+    const smaller = PIECE_BYTES.find((bytes) => bytes < this.#pieceBytes && bytes >= this.#minPieceBytes);
+    if (smaller === undefined) return false;
     this.#pieceBytes = smaller;
     return true;
   }
