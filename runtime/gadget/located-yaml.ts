@@ -1,11 +1,25 @@
 // Reads a YAML file so that every value can be told with the line it stands on.
 
-import { type Document, LineCounter, type Node, isAlias, isMap, isScalar, isSeq, parseDocument } from 'yaml';
+import {
+  type CST,
+  Composer,
+  type Document,
+  Lexer,
+  LineCounter,
+  type Node,
+  Parser,
+  isAlias,
+  isMap,
+  isScalar,
+  isSeq,
+} from 'yaml';
 
 /** Aliases may make a small file a huge tree. */
 const MAX_ALIASES = 100;
 /** The YAML library needs a thousand times a text's size in memory, and seconds, for one made to that end. */
-const MAX_LENGTH = 128 * 1024;
+const MAX_LENGTH = 64 * 1024;
+/** It also recurses, and takes a minute for a thousand bytes of keys within keys. */
+const MAX_NESTING = 50;
 
 const MAX_MESSAGE_LENGTH = 200;
 
@@ -37,7 +51,12 @@ export function parseLocated(text: string): LocatedYaml {
     throw new YamlError(1, `YAML of more than ${MAX_LENGTH} characters is not read`);
   const lines = new LineCounter();
   // Pretty errors take time for each, with the text that stands before it; warnings would go to the terminal.
-  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, logLevel: 'error' });
+  const composer = new Composer({ lineCounter: lines, prettyErrors: false, logLevel: 'error' });
+  const [document, second] = composer.compose(tokensOf(text, lines), true, text.length);
+  if (document === undefined) throw new YamlError(1, 'it is empty');
+  if (second !== undefined) {
+    throw new YamlError(lines.linePos(second.range[0]).line, 'expected one document, found another');
+  }
   const [problem] = document.errors;
   if (problem !== undefined) {
     const line = lines.linePos(problem.pos[0]).line;
@@ -49,6 +68,20 @@ export function parseLocated(text: string): LocatedYaml {
   } catch (cause) {
     throw new YamlError(1, firstWords((cause as Error).message), { cause });
   }
+}
+
+/** What the library's own `Parser.parse` yields, unless it nests too deep. */
+function* tokensOf(text: string, lines: LineCounter): Generator<CST.Token> {
+  const parser = new Parser(lines.addNewLine);
+  lines.addNewLine(0);
+  for (const lexeme of new Lexer().lex(text)) {
+    if (parser.stack.length > MAX_NESTING) {
+      const { line } = lines.linePos(parser.offset);
+      throw new YamlError(line, `it is nested deeper than ${MAX_NESTING} levels`);
+    }
+    yield* parser.next(lexeme);
+  }
+  yield* parser.end();
 }
 
 /** The library quotes the text. */

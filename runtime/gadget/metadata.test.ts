@@ -88,7 +88,9 @@ params:
 
   it.each([
     ['nests without end', `{"name":${'['.repeat(100_000)}${']'.repeat(100_000)}}`],
-    ['is full of mistakes', `[${','.repeat(100_000)}`],
+    ['is full of mistakes', `[${','.repeat(60_000)}`],
+    ['has keys within keys', '? '.repeat(500)],
+    ['has lists within lists', '- '.repeat(20_000)],
     ['has more than any gadget tells', `name: demo${'\n'.repeat(200_000)}`],
     [
       'has an endless key of two lines',
