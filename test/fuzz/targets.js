@@ -1,19 +1,29 @@
 // What is fuzzed: a parser, valid inputs to start from, and the errors by which it may refuse.
 
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseBtf } from '../../dist/bpf/btf.js';
 import { BpfError } from '../../dist/bpf/errors.js';
 import { Archive } from '../../dist/oci/archive.js';
-import { findCredentials, parseChallenge } from '../../dist/oci/auth.js';
+import { findCredentials } from '../../dist/oci/auth.js';
+import { parseChallenge } from '../../dist/oci/authorizer.js';
 import { MEDIA_TYPE, digestOf, parseIndex, parseManifest } from '../../dist/oci/descriptor.js';
-import { OciError } from '../../dist/oci/errors.js';
+import { NotFoundError, OciError } from '../../dist/oci/errors.js';
 import { readGadgetImage } from '../../dist/oci/gadget-image.js';
 import { Layout } from '../../dist/oci/layout.js';
 import { parseReference } from '../../dist/oci/reference.js';
+import { fetchBytes } from '../../dist/oci/target.js';
+import { verifyImage } from '../../dist/oci/signature/index.js';
+import { BuildError } from '../../dist/runtime/build/errors.js';
+import { readBuildFile } from '../../dist/runtime/build/build-file.js';
 import { GadgetError } from '../../dist/runtime/gadget/errors.js';
-import { parseMetadata } from '../../dist/runtime/gadget/metadata.js';
+import { emptyMetadata, parseMetadata } from '../../dist/runtime/gadget/metadata.js';
+import { dataSourcesOf } from '../../dist/runtime/inspect/data-sources.js';
+import { readElf } from '../../dist/runtime/inspect/elf.js';
+import { InspectError } from '../../dist/runtime/inspect/errors.js';
+import { mapsByFunction } from '../../dist/runtime/inspect/map-use.js';
+import { inspectWasm } from '../../dist/runtime/inspect/wasm.js';
 import { sectionsOf } from '../../dist/wasm/host/binary.js';
 import { InvalidModuleError } from '../../dist/wasm/host/errors.js';
 import { capMemory } from '../../dist/wasm/host/memory-cap.js';
@@ -61,6 +71,26 @@ function file(bytes) {
   writeFileSync(path, bytes);
   return path;
 }
+
+const YAML_WORDS = [
+  '&a ',
+  '*a',
+  '<<: *a\n',
+  '!!binary ',
+  '!!js/x ',
+  '? ',
+  '- ',
+  ': ',
+  '\n  ',
+  '|\n',
+  '%YAML 1.1\n',
+].concat(
+  ['---\n', '{', '['],
+  ['- ', '? ', '['].map((word) => word.repeat(5000)),
+);
+
+const SIGNED = new Layout(new URL('../../oci/signature/fixtures/layout', import.meta.url).pathname);
+const cosign = await readSignatures();
 
 export const TARGETS = {
   reference: {
@@ -141,18 +171,50 @@ export const TARGETS = {
     refusals: [GadgetError],
     run: (bytes) => parseMetadata(bytes, true),
   },
+  buildFile: {
+    seeds: () => [
+      'ebpfsource: a.c\nwasm: a.ts\nmetadata: m.yaml\ncflags: [-Da, "-Db c"]\n',
+      'cflags: -Da -Db\n',
+    ],
+    words: YAML_WORDS,
+    refusals: [BuildError],
+    run: (bytes) => readBuildFile(undefined, file(bytes)),
+  },
+  payload: {
+    seeds: () => [cosign.payload],
+    refusals: [OciError],
+    run: (bytes) =>
+      verifySignature({ ...cosign.tag, layers: [{ ...cosign.tag.layers[0], ...sized(bytes) }] }, bytes),
+  },
+  signature: {
+    seeds: () => [JSON.stringify(cosign.tag), JSON.stringify(withCertificate(cosign.tag))],
+    refusals: [OciError],
+    run: (bytes) => verifySignature(bytes, cosign.payload),
+  },
+  bundle: {
+    seeds: () => [cosign.bundle],
+    refusals: [OciError],
+    run: (bytes) => verifyBundle(bytes),
+  },
   btf: {
     seeds: () => [btfOf(ebpf)],
     refusals: [BpfError],
     run: (bytes) => {
       const btf = parseBtf(bytes);
       for (const { id } of btf.types) measure(btf, id);
+      dataSourcesOf(btf, emptyMetadata('a'));
     },
+  },
+  elf: {
+    seeds: () => [ebpf],
+    refusals: [InspectError],
+    run: (bytes) => mapsByFunction(readElf(bytes)),
   },
   wasm: {
     seeds: () => [wasm, Buffer.from('\0asm\x01\0\0\0\x04\x04\x01p\x01\x01\x02\x05\x03\x01\0\x01', 'latin1')],
-    refusals: [InvalidModuleError],
+    refusals: [InvalidModuleError, InspectError],
     run: (bytes) => {
+      inspectWasm(bytes);
       if (moduleForm(bytes) === 'core') capMemory(bytes, 1 << 24);
       else Array.from(sectionsOf(bytes));
     },
@@ -230,4 +292,71 @@ function measure(btf, id) {
   } catch (error) {
     if (!(error instanceof BpfError)) throw error;
   }
+}
+
+/** What cosign made: a manifest of the form `tag`, the payload it names, and a bundle. */
+async function readSignatures() {
+  const json = async (descriptor) =>
+    JSON.parse((await fetchBytes(SIGNED, descriptor, 1 << 20, 'it')).toString());
+  const entries = await SIGNED.list();
+  const tag = await json(
+    entries.find(({ reference }) => /cosign2\/tag:sha256-.*\.sig$/.test(reference)).descriptor,
+  );
+  const payload = await fetchBytes(SIGNED, tag.layers[0], 1 << 20, 'it');
+  const root = await SIGNED.resolve('localhost:5777/cosign3/bundle:v1');
+  const [referrer] = await SIGNED.referrers(root);
+  const manifest = await json(referrer);
+  return {
+    tag,
+    payload,
+    root,
+    referrer: manifest,
+    bundle: await fetchBytes(SIGNED, manifest.layers[0], 1 << 20, 'it'),
+  };
+}
+
+const POLICY = {
+  publicKeys: [readFileSync(new URL('../../oci/signature/fixtures/cosign.pub', import.meta.url), 'utf8')],
+};
+const SIGNED_ROOT = { mediaType: MEDIA_TYPE.index, digest: BLOB.digest, size: 1 };
+
+const sized = (bytes) => ({ digest: digestOf(bytes), size: bytes.length });
+
+/** Verifies an image that has this manifest, and what it names, for its signature; each is JSON or bytes. */
+function verifySignature(manifest, payload) {
+  return verify(true, [manifest, payload]);
+}
+
+function verifyBundle(bundle) {
+  const [layer] = cosign.referrer.layers;
+  const manifest = { ...cosign.referrer, subject: SIGNED_ROOT, layers: [{ ...layer, ...sized(bundle) }] };
+  return verify(false, [manifest, bundle]);
+}
+
+async function verify(isTag, parts) {
+  const [manifest, ...blobs] = parts.map((part) =>
+    part instanceof Uint8Array ? part : Buffer.from(JSON.stringify(part)),
+  );
+  const descriptor = { mediaType: MEDIA_TYPE.manifest, ...sized(manifest) };
+  const contents = new Map([manifest, ...blobs].map((bytes) => [digestOf(bytes), bytes]));
+  const source = {
+    resolve: () => (isTag ? Promise.resolve(descriptor) : Promise.reject(new NotFoundError('no tag'))),
+    fetch: ({ digest }) =>
+      contents.has(digest)
+        ? Promise.resolve([contents.get(digest)])
+        : Promise.reject(new NotFoundError('no blob')),
+    referrers: () => Promise.resolve(isTag ? [] : [descriptor]),
+  };
+  await verifyImage(source, parseReference('a.example/b:c'), SIGNED_ROOT, POLICY);
+}
+
+function withCertificate(manifest) {
+  const [layer] = manifest.layers;
+  const annotations = {
+    ...layer.annotations,
+    'dev.sigstore.cosign/certificate': '-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n',
+    'dev.sigstore.cosign/bundle':
+      '{"SignedEntryTimestamp":"YQ==","Payload":{"body":"e30=","integratedTime":1,"logIndex":1,"logID":"00"}}',
+  };
+  return { ...manifest, layers: [{ ...layer, annotations }] };
 }
