@@ -28,7 +28,7 @@ async function readBundle(source: Source, layer: Descriptor): Promise<Signature>
   const what = `the signature ${layer.digest}`;
   if (layer.mediaType !== BUNDLE_TYPE)
     throw new InvalidImageError(`${what} is not of the type ${BUNDLE_TYPE}`);
-  const bundle = parseJsonObject(await fetchBytes(source, layer, MAX_PAYLOAD_BYTES, what), what);
+  const bundle = parseJsonObject(await fetchBytes(source, layer, MAX_PAYLOAD_BYTES, 'its content'), what);
   const { payload, signature } = openEnvelope(bundle['dsseEnvelope'], what);
   const material = objectOf(bundle['verificationMaterial'], `"verificationMaterial" of ${what}`);
   return {

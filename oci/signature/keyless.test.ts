@@ -141,6 +141,11 @@ function sha256(bytes: string | Buffer): string {
   return createHash('sha256').update(bytes).digest('hex');
 }
 
+/** As far as tests change it. */
+interface TestEntry {
+  inclusionProof: { checkpoint: { envelope: string } };
+}
+
 /** What cosign adds to a signature of form `tag`. */
 async function annotationsFor(
   payload: string,
@@ -170,7 +175,12 @@ async function signTag(image: Sample, signer: Signer, where = world, drop?: stri
   await addToTag(layout, reference, root, [await layerOf(layout, payload, signer, annotations)]);
 }
 
-async function signBundle({ layout, root }: Sample, signer: Signer, where = world): Promise<void> {
+async function signBundle(
+  { layout, root }: Sample,
+  signer: Signer,
+  where = world,
+  change: (entry: TestEntry) => unknown[] = (entry) => [entry],
+): Promise<void> {
   const statement = statementFor(root.digest);
   const bundle = bundleOf(statement, signer);
   const { signatures } = bundle['dsseEnvelope'] as { signatures: { sig: string }[] };
@@ -194,7 +204,10 @@ async function signBundle({ layout, root }: Sample, signer: Signer, where = worl
     },
     canonicalizedBody: body,
   };
-  const material = { certificate: { rawBytes: signer.certificate.toString('base64') }, tlogEntries: [entry] };
+  const material = {
+    certificate: { rawBytes: signer.certificate.toString('base64') },
+    tlogEntries: change(entry),
+  };
   await attachAnyBundle(layout, root, { ...bundle, verificationMaterial: material });
 }
 
@@ -298,6 +311,22 @@ suite('a signature with a certificate', () => {
     const image = await sample();
     await signTag(image, await certified(), world, 'dev.sigstore.cosign/bundle');
     expect(await refusal(image)).toContain('does not stand up to the trusted root');
+  });
+
+  it('costs no time by a checkpoint whose signer is named by a regular expression', async () => {
+    const image = await sample();
+    await signBundle(image, await certified(), world, (entry) => {
+      const { checkpoint } = entry.inclusionProof;
+      checkpoint.envelope = checkpoint.envelope.replace(/\u2014 \S+/, '\u2014 (((.*)*)*)*x');
+      return [entry];
+    });
+    expect(await refusal(image)).toContain('its checkpoint is not signed by names of logs');
+  });
+
+  it('costs no time by many entries of the log', async () => {
+    const image = await sample();
+    await signBundle(image, await certified(), world, (entry) => Array<unknown>(50).fill(entry));
+    expect(await refusal(image)).toContain('more than 10 log entries');
   });
 
   it.each([

@@ -4,6 +4,7 @@
  */
 import { X509Certificate } from 'node:crypto';
 import { open } from 'node:fs/promises';
+import type { Bundle } from '@sigstore/bundle';
 import type { TrustMaterial } from '@sigstore/verify';
 import { InvalidImageError, TrustedRootError, quoted } from '../errors.js';
 import type { TrustPolicyOptions, TrustedIdentity } from './policy.js';
@@ -12,6 +13,8 @@ import type { CertificateProof } from './signature.js';
 
 const MAX_TRUSTED_ROOT_BYTES = 4 * 1024 * 1024;
 const MAX_CERTIFICATE_BYTES = 64 * 1024;
+/** Of log entries, of time stamps, and of signatures of a checkpoint; real ones have one or two. */
+const MAX_PROOFS = 10;
 const MAX_SUBJECT_LENGTH = 1024;
 
 interface Identity {
@@ -61,7 +64,9 @@ async function verifiedIdentity(
   const { Verifier, toSignedEntity } = await import('@sigstore/verify');
   try {
     const artifact = proof.artifact === undefined ? undefined : Buffer.from(proof.artifact);
-    const entity = toSignedEntity(bundleFromJSON(proof.bundle()), artifact);
+    const bundle = bundleFromJSON(proof.bundle());
+    checkBounds(bundle);
+    const entity = toSignedEntity(bundle, artifact);
     const { identity } = new Verifier(material).verify(entity);
     const subject = identity?.subjectAlternativeName;
     const issuer = identity?.extensions?.issuer;
@@ -73,6 +78,25 @@ async function verifiedIdentity(
     throw new Refused(`a signature by ${claimed} does not stand up to the trusted root (${detail})`, {
       cause,
     });
+  }
+}
+
+/**
+ * Each entry and time stamp costs checks of signatures. The name of who signed a checkpoint is taken for a regular
+ * expression by @sigstore/verify 3.1, so it must be one that takes no time.
+ */
+function checkBounds({ verificationMaterial }: Bundle): void {
+  const { tlogEntries, timestampVerificationData } = verificationMaterial;
+  const timestamps = timestampVerificationData?.rfc3161Timestamps ?? [];
+  if (tlogEntries.length > MAX_PROOFS || timestamps.length > MAX_PROOFS) {
+    throw new Error(`it has more than ${MAX_PROOFS} log entries or time stamps`);
+  }
+  for (const { inclusionProof } of tlogEntries) {
+    const envelope = inclusionProof?.checkpoint?.envelope ?? '';
+    const names = [...envelope.matchAll(/\u2014 (\S+) /g)].map((match) => match[1]!);
+    if (names.length > MAX_PROOFS || !names.every((name) => /^[\w.:/-]+$/.test(name))) {
+      throw new Error('its checkpoint is not signed by names of logs');
+    }
   }
 }
 

@@ -39,7 +39,7 @@ export async function readReferrer(
   root: Descriptor,
 ): Promise<SignatureReferrer | undefined> {
   const what = `the signature manifest ${descriptor.digest}`;
-  const bytes = await fetchBytes(source, descriptor, MAX_MANIFEST_BYTES, what);
+  const bytes = await fetchBytes(source, descriptor, MAX_MANIFEST_BYTES, 'its manifest');
   const manifest = parseManifest(bytes, what);
   if (manifest.subject?.digest !== root.digest) return undefined;
   const type = manifest.artifactType ?? manifest.config.mediaType;

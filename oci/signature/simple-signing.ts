@@ -38,7 +38,7 @@ async function readLayer(source: Source, layer: Descriptor): Promise<Signature> 
   }
   const { annotations = {} } = layer;
   const signature = decodeBase64(annotations[ANNOTATION.signature], `the annotation of ${what}`);
-  const payload = await fetchBytes(source, layer, MAX_PAYLOAD_BYTES, what);
+  const payload = await fetchBytes(source, layer, MAX_PAYLOAD_BYTES, 'its content');
   return {
     imageDigest: imageDigestIn(payload, what),
     signedBytes: payload,

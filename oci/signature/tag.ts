@@ -73,7 +73,7 @@ async function resolveName(
 async function readManifest(source: Source, descriptor: Descriptor): Promise<Manifest> {
   const what = `the signature manifest ${descriptor.digest}`;
   if (!isManifestType(descriptor.mediaType)) throw new InvalidImageError(`${what} is not a manifest`);
-  return parseManifest(await fetchBytes(source, descriptor, MAX_MANIFEST_BYTES, what), what);
+  return parseManifest(await fetchBytes(source, descriptor, MAX_MANIFEST_BYTES, 'its manifest'), what);
 }
 
 /**
