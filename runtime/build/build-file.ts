@@ -53,7 +53,7 @@ function parseBuildFile(bytes: Uint8Array, path: string): BuildFile {
   for (const [key, content] of Object.entries(value ?? {})) {
     const name = KEYS.find((known) => known === key.toLowerCase());
     if (name === undefined) {
-      return refuse(key, `unknown key ${key}, expected one of ${KEYS.join(', ')}${didYouMean(key, KEYS)}`);
+      return refuse(key, `unknown key ${/^\w{1,60}$/.test(key) ? key : show(key)}, expected one of ${KEYS.join(', ')}${didYouMean(key, KEYS)}`);
     }
     given.set(name, content);
   }
