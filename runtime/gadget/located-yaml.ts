@@ -19,7 +19,7 @@ const MAX_ALIASES = 100;
 /** The YAML library needs a thousand times a text's size in memory, and seconds, for one made to that end. */
 const MAX_LENGTH = 64 * 1024;
 /** It also recurses, and takes a minute for a thousand bytes of keys within keys. */
-const MAX_NESTING = 50;
+const MAX_NESTING = 20;
 
 const MAX_MESSAGE_LENGTH = 200;
 

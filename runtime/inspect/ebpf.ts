@@ -42,6 +42,7 @@ export interface VariableInfo {
 /** Throws BpfError, InspectError or GadgetError: what is wrong with the object. */
 export function inspectEbpf(bytes: Uint8Array, name: string, metadata: Metadata): EbpfInfo {
   const elf = readElf(bytes);
+  checkTypes(elf);
   const object = ObjectSpec.open(bytes, name);
   try {
     const uses = mapsByFunction(elf);
@@ -57,6 +58,11 @@ export function inspectEbpf(bytes: Uint8Array, name: string, metadata: Metadata)
   } finally {
     object.close();
   }
+}
+
+/** libbpf follows type ids and offsets of names without a look at where they lead, which has crashed it. */
+function checkTypes({ sections }: Elf): void {
+  for (const { name, bytes } of sections) if (name === '.BTF') parseBtf(bytes);
 }
 
 function sectionsOf({ sections }: Elf): SectionInfo[] {

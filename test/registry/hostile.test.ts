@@ -2,10 +2,13 @@
 
 import { join } from 'node:path';
 import { writeFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
 import { describe, expect, it } from 'vitest';
-import { MEDIA_TYPE, digestOf } from '../../oci/descriptor.js';
+import { MEDIA_TYPE, digestOf, ociArchitecture } from '../../oci/descriptor.js';
 import { UnreachableError } from '../../oci/errors.js';
+import { readGadgetImage } from '../../oci/gadget-image.js';
+import { Layout } from '../../oci/layout.js';
 import { RegistryRepository } from '../../oci/registry.js';
 import { Confinement } from './confined.js';
 import type { Outcome } from './confined.js';
@@ -626,5 +629,54 @@ describe('metadata that keeps a parser busy', () => {
     expect(stderr).toMatch(/^Error: [\x20-\x7e\u2026]{1,1000}\n$/);
     expect(status).toBe(1);
     expect(peakBytes).toBeLessThan(MAX_PEAK_BYTES);
+  });
+});
+
+describe('an eBPF object', () => {
+  const builtin = new Layout(fileURLToPath(new URL('../../dist/images', import.meta.url)));
+
+  /** The built-in gadget's. */
+  async function soundObject(): Promise<Buffer> {
+    const [entry] = await builtin.list();
+    const { ebpf } = await readGadgetImage(builtin, entry!.descriptor, { architecture: ociArchitecture() });
+    return Buffer.from(ebpf!);
+  }
+
+  /** Makes all pointers point to a type that does not exist; ids that lead nowhere have made libbpf crash. */
+  function misleadPointers(object: Buffer): Buffer {
+    const start = object.indexOf(Buffer.from([0x9f, 0xeb, 1, 0, 24, 0, 0, 0]));
+    const end = start + 24 + object.readUInt32LE(start + 12);
+    const pointer = 2 << 24;
+    for (let at = start + 24; at + 8 <= end; at += 4) {
+      if (object.readUInt32LE(at) === pointer) object.writeUInt32LE(0xffffff, at + 4);
+    }
+    return object;
+  }
+
+  it.each<[string, (object: Buffer) => Buffer, RegExp]>([
+    ['is HTML', () => Buffer.from('<html>Sign in</html>'), /^Warning: [^\n]*not an ELF file/],
+    ['is cut off', (object) => object.subarray(0, 5000), /^Warning: [^\n]*cut off/],
+    ['has types that lead nowhere', misleadPointers, /^Warning: [^\n]*refers to type 16777215/],
+  ])('that %s is left out of what is shown of its image', async (_what, spoil, warning) => {
+    const registry = await HostileRegistry.start();
+    const config = registry.hold(MEDIA_TYPE.gadgetConfig, 'name: trace_sample\n');
+    const ebpf = registry.hold(MEDIA_TYPE.ebpf, spoil(await soundObject()));
+    const manifest = registry.hold(MEDIA_TYPE.manifest, manifestOf(config, [ebpf]));
+    registry.hold(MEDIA_TYPE.index, indexOf([manifest]), 'v1');
+    const words = [
+      'image',
+      'inspect',
+      `${registry.host}/x/sample:v1`,
+      '--insecure-registries',
+      registry.host,
+    ];
+    const { status, signal, stdout, stderr, peakBytes, written } = await new Confinement().run(words);
+    expect([signal, status]).toEqual([null, 0]);
+    expect(stderr).toMatch(warning);
+    expect(stderr.split('\n')).toHaveLength(2);
+    expect(JSON.parse(stdout)).toHaveProperty('oci.metadata.name', 'trace_sample');
+    expect(JSON.parse(stdout)).not.toHaveProperty('ebpf');
+    expect(peakBytes).toBeLessThan(MAX_PEAK_BYTES);
+    expect(written.filter((path) => !path.startsWith('var-lib/ig/'))).toEqual([]);
   });
 });
