@@ -8,7 +8,7 @@ import { expect, it } from 'vitest';
 const FUZZ = fileURLToPath(new URL('fuzz.js', import.meta.url));
 
 it('every parser of what comes from outside takes or refuses, in one sentence, whatever it is given', async () => {
-  const limits = ['--iterations', '960', '--seconds', '1'];
+  const limits = ['--iterations', '480', '--seconds', '1'];
   const outcome = await promisify(execFile)(process.execPath, [FUZZ, ...limits]).catch(
     (error: unknown) => error,
   );
