@@ -37,7 +37,7 @@ function bash(program: Command): string {
     .filter((command) => command.commands.length > 0)
     .map((command) => `        ${command.name()}) words="${names(command.commands)}" ;;`);
   return `_ig() {
-    local word=\${COMP_WORDS[COMP_CWORD]} command=\${COMP_WORDS[1]} part=\${COMP_WORDS[2]} flags= words=
+    local word=\${COMP_WORDS[COMP_CWORD]} command=\${COMP_WORDS[1]} part=\${COMP_WORDS[2]-} flags= words=
     if [ "$COMP_CWORD" = 1 ]; then
         COMPREPLY=($(compgen -W "${names(program.commands)} --help --verbose" -- "$word"))
     elif [[ $word == -* ]]; then
@@ -53,8 +53,7 @@ ${parts.join('\n')}
         COMPREPLY=($(compgen -W "$words" -- "$word"))
     else
         case "$command $part" in
-        'run '*) words=$(ig list-gadgets -o names 2>/dev/null) ;;
-        'image '*) words=$(ig image list -o names 2>/dev/null) ;;
+        'run '* | 'image '*) words=$(ig list-gadgets -o names 2>/dev/null) ;;
         esac
         COMPREPLY=($(compgen -W "$words" -- "$word") $(compgen -f -- "$word"))
     fi
@@ -87,6 +86,6 @@ function fish(program: Command): string {
     }
   }
   lines.push(`complete -c ig -n ${seen('run')} -a '(ig list-gadgets -o names)'`);
-  lines.push(`complete -c ig -n ${seen('image')} -a '(ig image list -o names)'`);
+  lines.push(`complete -c ig -n ${seen('image')} -a '(ig list-gadgets -o names)'`);
   return `${lines.join('\n')}\n`;
 }

@@ -173,7 +173,7 @@ describe.skipIf(!canRunDockerd())('list-containers', { timeout: 90_000 }, () => 
       ...['--docker-socketpath', '--containerd-socketpath', '--crio-socketpath', '--podman-socketpath'],
     ]) {
       expect(help.stdout).toContain(` ${flag}`);
-      expect(bash.stdout).toMatch(new RegExp(`list-containers\\).* ?${flag} `));
+      expect(bash.stdout).toMatch(new RegExp(`'list-containers '\\*\\) flags="(.* )?${flag} `));
     }
     expect(help.stdout).toMatch(/Examples:\n {2}ig list-containers\n/);
   });

@@ -125,16 +125,21 @@ describe('--fields', () => {
 });
 
 describe('help', () => {
+  const COMMANDS = [
+    ...['run', 'trace', 'list-gadgets', 'list-containers', 'image', 'login', 'logout', 'config', 'version'],
+    'completion',
+  ];
+
   it('names all commands', async () => {
     const { stdout, stderr, status } = await runIg(['--help']);
     expect({ stderr, status }).toEqual({ stderr: '', status: 0 });
-    for (const command of ['run', 'trace', 'list-gadgets', 'version', 'completion']) {
+    for (const command of COMMANDS) {
       expect(stdout).toMatch(new RegExp(`^  ${command}\\b.* {2}\\w+`, 'm'));
     }
     for (const line of stdout.split('\n')) expect(line.length).toBeLessThanOrEqual(110);
   });
 
-  it.each(['run', 'trace', 'trace exec', 'list-gadgets', 'version', 'completion'])(
+  it.each([...COMMANDS, 'trace exec', 'image build', 'config view'])(
     'of %s has a usage line',
     async (command) => {
       const { stdout, stderr, status } = await runIg([...command.split(' '), '--help']);
@@ -219,6 +224,10 @@ describe('completion', () => {
     expect(complete('ig', 'run', 'trace_exec', '--time')).toEqual(['--timeout']);
     expect(complete('ig', 'trace', 'e')).toEqual(['exec']);
     expect(complete('ig', 'completion', 'f')).toEqual(['fish']);
+    expect(complete('ig', 'image', 'pru')).toEqual(['prune']);
+    expect(complete('ig', 'image', 'sign', '--k')).toEqual(['--key']);
+    expect(complete('ig', 'image', 'inspect', 'trace_e')).toEqual(['trace_exec']);
+    expect(complete('ig', 'login', '--password-')).toEqual(['--password-stdin']);
   });
 
   it.each(['bash', 'zsh', 'fish'])('for %s is a script', async (shell) => {
