@@ -12,8 +12,8 @@ import { ANNOTATION, MEDIA_TYPE, isIndexType, isManifestType } from './descripto
 import type { Descriptor, Index } from './descriptor.js';
 import { InvalidImageError, NotFoundError, StoreError, errorCode } from './errors.js';
 import { writeAtomically } from './files.js';
-import { blobPath, layoutMarker } from './layout.js';
-import type { Layout } from './layout.js';
+import { blobPath, findImage, layoutMarker } from './layout.js';
+import type { ImageEntry, Layout } from './layout.js';
 import { artefactsOf, reachable } from './reachable.js';
 
 const EPOCH = new Date(0);
@@ -58,8 +58,9 @@ async function regularPath(path: string): Promise<string> {
 type Files = Map<string, Descriptor | Uint8Array>;
 
 async function filesOf(layout: Layout, names: readonly string[]): Promise<Files> {
-  const entries = (await layout.list()).map(({ descriptor }) => descriptor);
-  const images = [...new Set(names)].map((name) => imageNamed(entries, name, layout));
+  const listed = await layout.list();
+  const entries = listed.map(({ descriptor }) => descriptor);
+  const images = [...new Set(names)].map((name) => imageNamed(listed, name, layout));
   const artefacts = await artefactsOf(layout, entries, images);
   const chosen = [...images, ...artefacts.filter((entry) => !images.includes(entry))];
   const files: Files = new Map();
@@ -71,10 +72,8 @@ async function filesOf(layout: Layout, names: readonly string[]): Promise<Files>
   return new Map([...files].sort(([a], [b]) => (a < b ? -1 : 1)));
 }
 
-function imageNamed(entries: readonly Descriptor[], name: string, layout: Layout): Descriptor {
-  const digest = name.slice(name.indexOf('@') + 1);
-  const exact = entries.find((entry) => nameOf(entry) === name);
-  const found = exact ?? entries.find((entry) => entry.digest === digest);
+function imageNamed(entries: readonly ImageEntry[], name: string, layout: Layout): Descriptor {
+  const found = findImage(entries, name);
   if (found === undefined) throw new NotFoundError(`there is no image ${name} in ${layout.root}`);
   return { ...found, annotations: { ...found.annotations, [ANNOTATION.refName]: name } };
 }

@@ -162,6 +162,7 @@ suite('an import', () => {
     ['no name', undefined, 'there is no named image in'],
     ['a name that is none', 'UPPER/ CASE', 'has the name "UPPER/ CASE", which is none for an image'],
     ['a path for a name', '../../etc/passwd', 'has the name "../../etc/passwd"'],
+    ['the digest of another in its name', `a/b@sha256:${'a'.repeat(64)}`, 'but is the image sha256:'],
   ])('of an image with %s is refused, and nothing is stored', async (_what, name, message) => {
     const layout = emptyLayout();
     const image = await buildSample(layout, A);

@@ -4,6 +4,7 @@ import { copyContent } from './copy.js';
 import { ANNOTATION, MAX_MANIFEST_BYTES } from './descriptor.js';
 import type { Descriptor } from './descriptor.js';
 import { InvalidImageError, InvalidReferenceError, quoted } from './errors.js';
+import { mayName } from './layout.js';
 import type { Layout } from './layout.js';
 import { artefactsOf } from './reachable.js';
 import { parseReference } from './reference.js';
@@ -61,6 +62,11 @@ function nameOf({ annotations }: Descriptor): string | undefined {
 
 function normalName(entry: Descriptor, path: string): string {
   const name = nameOf(entry) ?? '';
+  if (!mayName(name, entry)) {
+    throw new InvalidImageError(
+      `an image in ${path} has the name ${quoted(name)}, but is the image ${entry.digest}`,
+    );
+  }
   try {
     return String(parseReference(name));
   } catch (cause) {

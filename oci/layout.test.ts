@@ -1,5 +1,13 @@
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe as suite, expect, it } from 'vitest';
@@ -7,7 +15,13 @@ import { buildSample, temporaryDirectory } from '../test/registry/images.js';
 import { copyImage } from './copy.js';
 import { ANNOTATION, MEDIA_TYPE, describe } from './descriptor.js';
 import type { Descriptor } from './descriptor.js';
-import { DigestMismatchError, InvalidImageError, NotFoundError, StoreError } from './errors.js';
+import {
+  DigestMismatchError,
+  InvalidImageError,
+  InvalidReferenceError,
+  NotFoundError,
+  StoreError,
+} from './errors.js';
 import { Layout, blobPath, defaultStorePath } from './layout.js';
 import { ownedName } from './owner.js';
 import { fetchBytes } from './target.js';
@@ -99,7 +113,9 @@ suite('a layout', () => {
   it('refuses a directory that is something else', async () => {
     const layout = new Layout(temporaryDirectory());
     writeFileSync(join(layout.root, 'notes.txt'), '');
-    await expect(layout.list()).rejects.toThrow(InvalidImageError);
+    const failure = layout.list();
+    await expect(failure).rejects.toThrow(InvalidImageError);
+    await expect(failure).rejects.not.toThrow('remove');
   });
 
   it('refuses a layout of another version', async () => {
@@ -131,6 +147,18 @@ suite('names in a layout', () => {
     const layout = new Layout(temporaryDirectory());
     const { digest } = await buildSample(layout, 'a/b:1');
     expect((await layout.resolve(`ghcr.io/other/name@${digest}`)).digest).toBe(digest);
+  });
+
+  it('that hold a digest are only ever that image’s, whatever another program wrote', async () => {
+    const layout = new Layout(temporaryDirectory());
+    const image = await buildSample(layout, 'a/b:1');
+    const other = await buildSample(layout, 'a/c:1', { metadata: Buffer.from('name: other\n') });
+    const name = `ghcr.io/a/b@${image.digest}`;
+    await expect(layout.tag(other, name)).rejects.toThrow(InvalidReferenceError);
+    const forged = { ...other, annotations: { [ANNOTATION.refName]: name } };
+    writeFileSync(join(layout.root, 'index.json'), JSON.stringify({ schemaVersion: 2, manifests: [forged] }));
+    await expect(layout.resolve(name)).rejects.toThrow(NotFoundError);
+    expect((await layout.list())[0]?.reference).toBeUndefined();
   });
 
   it('all survive when many are given at once', async () => {
@@ -280,6 +308,17 @@ it('refuses an index.json that is too large', async () => {
   mkdirSync(join(layout.root, 'blobs'));
   writeFileSync(join(layout.root, 'index.json'), Buffer.alloc(4 * 1024 * 1024 + 1, ' '));
   await expect(layout.list()).rejects.toThrow(InvalidImageError);
+});
+
+it.each(['oci-layout', 'index.json'])('reads no %s that is not a file, nor waits for it', async (name) => {
+  const layout = new Layout(temporaryDirectory());
+  writeFileSync(join(layout.root, 'oci-layout'), '{"imageLayoutVersion":"1.0.0"}');
+  rmSync(join(layout.root, name), { force: true });
+  spawnSync('mkfifo', [join(layout.root, name)]);
+  await expect(layout.list()).rejects.toThrow('is not a file');
+  rmSync(join(layout.root, name));
+  symlinkSync('/dev/zero', join(layout.root, name));
+  await expect(layout.list()).rejects.toThrow('is not a file');
 });
 
 it('keeps the store where the peer does', () => {

@@ -6,14 +6,23 @@
  * are in `ingest/`.
  */
 import { constants } from 'node:fs';
-import { mkdir, open, readFile, readdir, stat } from 'node:fs/promises';
+import { mkdir, open, readdir, stat } from 'node:fs/promises';
+import type { FileHandle } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ANNOTATION, MAX_MANIFEST_BYTES, MEDIA_TYPE, parseIndex } from './descriptor.js';
 import type { Descriptor, Index } from './descriptor.js';
-import { InvalidImageError, NotFoundError, OciError, StoreError, errorCode } from './errors.js';
+import {
+  InvalidImageError,
+  InvalidReferenceError,
+  NotFoundError,
+  OciError,
+  StoreError,
+  errorCode,
+} from './errors.js';
 import { syncDirectory, withLease, withLock, writeAtomically } from './files.js';
+import { isDigest } from './reference.js';
 import { describeReferrer, referrersAmong } from './referrers.js';
 import { verified } from './target.js';
 import type { Target } from './target.js';
@@ -32,7 +41,10 @@ export interface IndexEditor {
 
 /** One image of a layout, as `index.json` has it. */
 export interface ImageEntry {
-  /** The name it is stored under, normally a full reference; `undefined` if it has none. */
+  /**
+   * The name it is stored under, normally a full reference; `undefined` if it has none, or one with the digest of
+   * another image.
+   */
   reference: string | undefined;
   digest: string;
   descriptor: Descriptor;
@@ -62,11 +74,23 @@ export function findImage(entries: readonly ImageEntry[], name: string): Descrip
 /** What `index.json` says, as a list of images. */
 export function entriesOf(index: Index): ImageEntry[] {
   return index.manifests.map((descriptor) => ({
-    reference: descriptor.annotations?.[ANNOTATION.refName],
+    reference: nameOf(descriptor),
     digest: descriptor.digest,
     descriptor,
     origin: originOf(descriptor),
   }));
+}
+
+/** Whoever asks for an image by its digest must not get another, whatever wrote the entry. */
+function nameOf(entry: Descriptor): string | undefined {
+  const name = entry.annotations?.[ANNOTATION.refName];
+  return name === undefined || mayName(name, entry) ? name : undefined;
+}
+
+/** Whether an image may be called `name`: if that holds a digest, only the one that has it. */
+export function mayName(name: string, { digest }: Descriptor): boolean {
+  const at = name.indexOf('@');
+  return !isDigest(name.slice(at + 1)) || name.slice(at + 1) === digest;
 }
 
 /** What an entry of the user's own store says of where its image comes from. */
@@ -111,8 +135,13 @@ export class Layout implements Target {
    * @throws InvalidImageError if the directory exists but is not a layout
    */
   async list(): Promise<ImageEntry[]> {
+    const marker = join(this.root, 'oci-layout');
     try {
-      return await this.#list();
+      const bytes = await this.#readSmall(marker);
+      if (bytes !== undefined) {
+        checkLayoutVersion(bytes, marker);
+        return entriesOf(await this.#readIndex());
+      }
     } catch (error) {
       if (!(error instanceof InvalidImageError)) throw error;
       const remedy = `if nothing in it is needed, remove ${this.root}`;
@@ -120,17 +149,8 @@ export class Layout implements Target {
         cause: error,
       });
     }
-  }
-
-  async #list(): Promise<ImageEntry[]> {
-    const marker = join(this.root, 'oci-layout');
-    const bytes = await this.#readSmall(marker);
-    if (bytes === undefined) {
-      if (await this.#isUnused()) return [];
-      throw new InvalidImageError(`${this.root} is not an OCI image layout: it has no oci-layout file`);
-    }
-    checkLayoutVersion(bytes, marker);
-    return entriesOf(await this.#readIndex());
+    if (await this.#isUnused()) return [];
+    throw new InvalidImageError(`${this.root} is not an OCI image layout: it has no oci-layout file`);
   }
 
   async resolve(name: string): Promise<Descriptor> {
@@ -142,8 +162,7 @@ export class Layout implements Target {
   async fetch(descriptor: Descriptor): Promise<AsyncIterable<Uint8Array>> {
     const path = join(this.root, blobPath(descriptor.digest));
     try {
-      // O_NONBLOCK: opening must not hang should something have put a FIFO there.
-      const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
+      const file = await this.#open(path);
       return verified(
         descriptor,
         file.createReadStream(),
@@ -190,8 +209,11 @@ export class Layout implements Target {
     return this.tagAll(new Map([[name, descriptor]]), options);
   }
 
-  /** Gives many names at once. */
+  /** Gives many names at once. @throws InvalidReferenceError for one with the digest of another image */
   async tagAll(images: ReadonlyMap<string, Descriptor>, { origin }: TagOptions = {}): Promise<void> {
+    for (const [name, image] of images) {
+      if (!mayName(name, image)) throw new InvalidReferenceError(`${name} cannot name ${image.digest}`);
+    }
     await this.#updateIndex((manifests) => {
       const built = new Set(manifests.filter(originOf).map(({ digest }) => digest));
       const entries = [...images].map(([name, descriptor]) => {
@@ -262,15 +284,26 @@ export class Layout implements Target {
   /** A small file's bytes, or `undefined` if there is no such file. */
   async #readSmall(path: string): Promise<Uint8Array | undefined> {
     try {
-      const { size } = await stat(path);
-      if (size > MAX_MANIFEST_BYTES) {
-        throw new InvalidImageError(`${path} is larger than ${MAX_MANIFEST_BYTES} bytes`);
+      const file = await this.#open(path);
+      try {
+        const found = await file.stat();
+        if (!found.isFile()) throw new InvalidImageError(`${path} is not a file`);
+        if (found.size > MAX_MANIFEST_BYTES) {
+          throw new InvalidImageError(`${path} is larger than ${MAX_MANIFEST_BYTES} bytes`);
+        }
+        return await file.readFile();
+      } finally {
+        await file.close();
       }
-      return await readFile(path);
     } catch (error) {
       if (errorCode(error) === 'ENOENT') return undefined;
       throw this.#failure('read', error);
     }
+  }
+
+  /** For reading; opening does not hang should something have put a FIFO there. */
+  #open(path: string): Promise<FileHandle> {
+    return open(path, constants.O_RDONLY | constants.O_NONBLOCK);
   }
 
   /**
