@@ -7,6 +7,7 @@ import type { Reference } from './reference.js';
  * Refuses an image that no pattern allows; no patterns allow all.
  * @param text what the user asked for
  * @param reference `undefined` for an image in a file, which no pattern can name
+ * @param digest `undefined` as long as nobody knows it: then all that may be allowed is
  * @param patterns `NAME:TAG` and `NAME@DIGEST` in any form `parseReference` takes, or the beginning of a full
  *   reference and `*`
  * @throws NotAllowedError, InvalidReferenceError for a pattern that is none
@@ -14,7 +15,7 @@ import type { Reference } from './reference.js';
 export function checkAllowed(
   text: string,
   reference: Reference | undefined,
-  digest: string,
+  digest: string | undefined,
   patterns: readonly string[],
 ): void {
   if (patterns.length === 0) return;
@@ -26,10 +27,11 @@ export function checkAllowed(
   );
 }
 
-function matches(reference: Reference, digest: string, pattern: string): boolean {
+function matches(reference: Reference, digest: string | undefined, pattern: string): boolean {
   if (pattern.endsWith('*')) return String(reference).startsWith(pattern.slice(0, -1));
   const allowed = parseReference(pattern);
   if (allowed.registry !== reference.registry || allowed.repository !== reference.repository) return false;
-  if (allowed.digest !== undefined) return allowed.digest === digest;
-  return allowed.tag === reference.tag;
+  if (allowed.digest !== undefined) return digest === undefined || allowed.digest === digest;
+  // Beside a digest, a tag says nothing: it may be any image of the repository.
+  return reference.digest === undefined && allowed.tag === reference.tag;
 }

@@ -4,7 +4,13 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe as suite, expect, it, onTestFinished, vi } from 'vitest';
 import { EBPF_AMD64, buildSample, temporaryDirectory } from '../test/registry/images.js';
 import { MEDIA_TYPE, describe } from './descriptor.js';
-import { InvalidImageError, InvalidReferenceError, NotFoundError, UnreachableError } from './errors.js';
+import {
+  InvalidImageError,
+  InvalidReferenceError,
+  NotAllowedError,
+  NotFoundError,
+  UnreachableError,
+} from './errors.js';
 import { readGadgetImage } from './gadget-image.js';
 import { Layout, blobPath } from './layout.js';
 import { resolveImage } from './resolve.js';
@@ -78,6 +84,12 @@ suite('a full reference', () => {
     const { options } = await setUp();
     const message = await resolveImage(`${DEAD}/owner/other`, options).catch((error: Error) => error.message);
     expect(message).not.toContain('built-in');
+  });
+
+  it('that is not allowed is not asked for', async () => {
+    const { options } = await setUp();
+    const failure = resolveImage(`${DEAD}/owner/x`, { ...options, allowed: ['trace_exec'] });
+    await expect(failure).rejects.toThrow(NotAllowedError);
   });
 
   it('that is malformed is refused', async () => {

@@ -68,12 +68,14 @@ export async function resolveImage(text: string, options: ResolveOptions): Promi
   const file = splitPath(text);
   const allowed = options.allowed ?? [];
   if (file !== undefined) {
-    const found = await resolveFile(file.path, file.name);
-    checkAllowed(text, undefined, found.descriptor.digest, allowed);
-    return found;
+    checkAllowed(text, undefined, undefined, allowed);
+    return resolveFile(file.path, file.name);
   }
-  const found = await resolveReference(parseReference(text), options);
-  checkAllowed(text, found.reference, found.descriptor.digest, allowed);
+  const reference = parseReference(text);
+  // Once before anything is asked for in a registry, and again when it is known which image it is.
+  checkAllowed(text, reference, reference.digest, allowed);
+  const found = await resolveReference(reference, options);
+  checkAllowed(text, reference, found.descriptor.digest, allowed);
   await checkTrust(found, options);
   return found;
 }
