@@ -336,7 +336,7 @@ export function connectionError(error: unknown, host: string): Error {
     return new TlsError(`no trusted TLS connection to registry ${host}: ${advice}`, { cause: error });
   }
   return new UnreachableError(
-    `cannot reach registry ${host} (${describeFailure(code, reason)}): check the network, or pull the image elsewhere and run it from a file`,
+    `cannot reach registry ${host} (${describeFailure(code, reason)}): check the network and the name`,
     { cause: error },
   );
 }

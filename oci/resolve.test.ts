@@ -10,11 +10,13 @@ import {
   NotAllowedError,
   NotFoundError,
   UnreachableError,
+  UntrustedImageError,
 } from './errors.js';
 import { readGadgetImage } from './gadget-image.js';
 import { Layout, blobPath } from './layout.js';
 import { resolveImage } from './resolve.js';
 import type { ResolveOptions, ResolvedImage } from './resolve.js';
+import { INSPEKTOR_GADGET_PUBLIC_KEY } from './signature/default-key.js';
 
 /** Nothing listens there: what is not found here is not found. */
 const DEAD = '127.0.0.1:1';
@@ -84,6 +86,15 @@ suite('a full reference', () => {
     const { options } = await setUp();
     const message = await resolveImage(`${DEAD}/owner/other`, options).catch((error: Error) => error.message);
     expect(message).not.toContain('built-in');
+  });
+
+  it('that is here without a signature says why the registry cannot be asked for one', async () => {
+    const { store, options } = await setUp();
+    await buildSample(store, `${DEAD}/owner/x:v1`);
+    const trust = { publicKeys: [INSPEKTOR_GADGET_PUBLIC_KEY] };
+    const failure = resolveImage(`${DEAD}/owner/x:v1`, { ...options, trust });
+    await expect(failure).rejects.toThrow(UntrustedImageError);
+    await expect(failure).rejects.toThrow(/is not signed; .*--verify-image=false; .* cannot reach registry/);
   });
 
   it('that is not allowed is not asked for', async () => {

@@ -14,6 +14,7 @@ import {
   NotFoundError,
   OciError,
   StoreError,
+  UnreachableError,
   UntrustedImageError,
 } from './errors.js';
 import { Layout } from './layout.js';
@@ -116,14 +117,27 @@ async function checkTrust(image: ResolvedImage, options: ResolveOptions): Promis
   try {
     await verifyImage(store, reference, descriptor, trust);
   } catch (error) {
-    if (!(error instanceof UntrustedImageError) || from === 'registry' || options.pull === 'never')
-      throw error;
-    const copied = await withRepository(reference, options, (repository) =>
-      copySignatures(repository, store, reference, descriptor),
-    ).catch(() => 0);
-    if (copied === 0) throw error;
-    await verifyImage(store, reference, descriptor, trust);
+    if (!(error instanceof UntrustedImageError)) throw error;
+    if (from === 'registry' || options.pull === 'never') throw unverified(error);
+    try {
+      await withRepository(reference, options, (repository) =>
+        copySignatures(repository, store, reference, descriptor),
+      );
+    } catch (cause) {
+      if (!(cause instanceof OciError)) throw cause;
+      throw unverified(error, `; nor can signatures be asked for: ${cause.message}`);
+    }
+    await verifyImage(store, reference, descriptor, trust).catch((again: Error) => {
+      throw unverified(again);
+    });
   }
+}
+
+/** What `ig run` can do about it beside trusting more keys. */
+function unverified(error: Error, more = ''): Error {
+  if (error instanceof UntrustedImageError)
+    error.message += `, and to do without a signature, give --verify-image=false${more}`;
+  return error;
 }
 
 async function withRepository<T>(
@@ -166,6 +180,9 @@ async function pull(reference: Reference, options: ResolveOptions): Promise<Reso
     const descriptor = await (showPull === undefined ? fetch() : showPull(fetch));
     return { target, descriptor, reference, from: 'registry', location: reference.registry };
   } catch (error) {
+    if (error instanceof UnreachableError) {
+      error.message += '; images can also be pulled elsewhere and run from a file (`ig image export`)';
+    }
     throw await withBuiltinHint(error, reference, builtin);
   }
 }

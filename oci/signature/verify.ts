@@ -99,7 +99,7 @@ function untrusted(
   const fingerprints = keys.map(({ fingerprint }) => fingerprint).join(', ');
   const tried = keys.length === 0 ? 'no key is trusted' : `trusted: key ${fingerprints}`;
   return new UntrustedImageError(
-    `${image} ${found}; ${tried}; to trust another key, name it with --public-keys FILE or operator.oci.public-keys in the config file, and to do without a signature, give --verify-image=false`,
+    `${image} ${found}; ${tried}; to trust another key, name it with --public-keys FILE or operator.oci.public-keys in the config file`,
     refusals.length === 0 ? {} : { cause: refusals[0] },
   );
 }

@@ -16,7 +16,7 @@ import { type RunningRegistry, pushWithSkopeo, startRegistry } from './registry.
 
 const PASSWORD = 'correct horse';
 const COSIGN = process.env['IG_TEST_COSIGN'] ?? 'cosign';
-const NEXT_STEPS = ['--public-keys FILE', 'operator.oci.public-keys', '--verify-image=false'];
+const NEXT_STEPS = ['--public-keys FILE', 'operator.oci.public-keys'];
 
 let registry: RunningRegistry;
 /** Keys, and the layout that images are pushed from. */
