@@ -198,7 +198,7 @@ export const TARGETS = {
   },
   btf: {
     seeds: () => [btfOf(ebpf)],
-    refusals: [BpfError],
+    refusals: [BpfError, GadgetError, InspectError],
     run: (bytes) => {
       const btf = parseBtf(bytes);
       for (const { id } of btf.types) measure(btf, id);
