@@ -5,7 +5,6 @@
  */
 import { existsSync, statSync } from 'node:fs';
 import { checkAllowed } from './allowed.js';
-import { copyImage } from './copy.js';
 import { ANNOTATION } from './descriptor.js';
 import type { Descriptor } from './descriptor.js';
 import {
@@ -168,6 +167,7 @@ async function pull(reference: Reference, options: ResolveOptions): Promise<Reso
   const fetch = (progress?: Progress): Promise<Descriptor> =>
     withRepository(reference, options, (repository) =>
       withLease(target, async () => {
+        const { copyImage } = await import('./copy.js');
         const { copySignatures } = await import('./signature/index.js');
         const root = await copyImage(repository, target, String(reference), {
           ...(progress && { progress }),

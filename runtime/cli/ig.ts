@@ -2,15 +2,12 @@
 // The `ig` command: names its commands; each command's code is loaded only when it runs.
 
 import { Command, CommanderError } from 'commander';
-import { configCommand } from './config-commands.js';
 import { UsageError, fail } from './fail.js';
-import { imageCommand } from './image/commands.js';
 import {
   LIST_CONTAINERS_HELP,
   type ListContainersFlags,
   listContainersOptions,
 } from './list-containers-flags.js';
-import { loginCommand, logoutCommand } from './login-commands.js';
 import { commanderMistake } from './run-flags.js';
 import { version } from './version.js';
 
@@ -80,7 +77,19 @@ const containers = program
   });
 for (const option of listContainersOptions()) containers.addOption(option);
 
-for (const group of [imageCommand(), loginCommand(), logoutCommand(), configCommand()]) {
+/** Commands whose many flags are declared only when somebody asks for them, or for all commands. */
+const DECLARED: Readonly<Record<string, () => Promise<Command>>> = {
+  image: async () => (await import('./image/commands.js')).imageCommand(),
+  login: async () => (await import('./login-commands.js')).loginCommand(),
+  logout: async () => (await import('./login-commands.js')).logoutCommand(),
+  config: async () => (await import('./config-commands.js')).configCommand(),
+};
+
+const [asked = ''] = process.argv.slice(2);
+const isDeclared = program.commands.some((command) => command.name() === asked);
+for (const [name, declare] of isDeclared ? [] : Object.entries(DECLARED)) {
+  if (name !== asked && Object.hasOwn(DECLARED, asked)) continue;
+  const group = await declare();
   program.addCommand(group);
   // What `program.command()` does by itself: how mistakes are told, what help is.
   for (const part of [group, ...group.commands]) part.copyInheritedSettings(program);

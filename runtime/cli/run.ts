@@ -12,7 +12,6 @@ import { accountLine } from './account.js';
 import { enginesOf, selectionOf } from './container-flags.js';
 import { waitForEnd } from './end.js';
 import { UsageError, fail, say } from './fail.js';
-import { callersStorePath } from './callers-store.js';
 import { type RunFlags, readFlags, readImage, runOptions } from './run-flags.js';
 
 /** A fixed look on a gadget, such as that of the classic `ig trace exec`. */
@@ -101,10 +100,15 @@ async function open(image: string, flags: RunFlags): Promise<OpenedGadget> {
   for (const warning of config.warnings) say(`Warning: ${warning}`);
   return openGadget(image, {
     config,
-    ...(flags.ociStoreUser === true ? { storePath: callersStorePath() } : {}),
+    ...(flags.ociStoreUser === true ? { storePath: await callersStore() } : {}),
     validateMetadata: flags.validateMetadata ?? true,
     ...(isatty(2) ? { showPull } : {}),
   });
+}
+
+async function callersStore(): Promise<string> {
+  const { callersStorePath } = await import('./callers-store.js');
+  return callersStorePath();
 }
 
 async function showPull<T>(pull: (progress: Progress) => Promise<T>): Promise<T> {
