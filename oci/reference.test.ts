@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { InvalidReferenceError } from './errors.js';
-import { parseReference } from './reference.js';
+import { fullReference, parseReference } from './reference.js';
 
 const DIGEST = `sha256:${'a1'.repeat(32)}`;
 
@@ -85,5 +85,11 @@ describe('a reference', () => {
     expect(() => parseReference('ghcr.io/Owner/x')).toThrow(
       '"ghcr.io/Owner/x" is not an image reference: "Owner" is not a name of lower-case letters, digits and . _ -',
     );
+  });
+
+  it('in full is told from other names', () => {
+    expect(String(fullReference('ghcr.io/a/b:1'))).toBe('ghcr.io/a/b:1');
+    for (const text of ['', 'v1', 'a/b:1', 'ghcr.io/a/b', '$(id)'])
+      expect(fullReference(text)).toBeUndefined();
   });
 });

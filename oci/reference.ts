@@ -108,6 +108,17 @@ export function parseReference(text: string): Reference {
   return reference;
 }
 
+/** The reference whose full form `text` is, as names in a store are; `undefined` for other programs' names. */
+export function fullReference(text: string): Reference | undefined {
+  try {
+    const reference = parseReference(text);
+    return String(reference) === text ? reference : undefined;
+  } catch (error) {
+    if (error instanceof InvalidReferenceError) return undefined;
+    throw error;
+  }
+}
+
 function splitReference(text: string): { name: string; tag?: string; digest?: string } {
   const at = text.indexOf('@');
   const named = at < 0 ? text : text.slice(0, at);

@@ -18,7 +18,7 @@ import {
 } from './errors.js';
 import { Layout } from './layout.js';
 import type { ImageEntry } from './layout.js';
-import { isTag, parseReference } from './reference.js';
+import { fullReference, isTag, parseReference } from './reference.js';
 import type { Reference } from './reference.js';
 import { isArtefact } from './referrers.js';
 import type { RegistryOptions, RegistryRepository } from './registry.js';
@@ -227,7 +227,7 @@ async function resolveFile(path: string, name: string | undefined): Promise<Reso
   return {
     target,
     descriptor,
-    reference: fullReference(reference),
+    reference: fullReference(reference ?? ''),
     from: directory ? 'layout' : 'archive',
     location: path,
   };
@@ -257,13 +257,7 @@ function matchName(entries: readonly ImageEntry[], name: string): ImageEntry[] {
     ({ reference }) => reference !== undefined && [name, full].includes(reference),
   );
   if (exact.length > 0 || !isTag(name)) return exact;
-  return entries.filter(({ reference }) => fullReference(reference)?.tag === name);
-}
-
-/** The reference an image is stored under; other programs may name it anything, often by a bare tag. */
-function fullReference(text: string | undefined): Reference | undefined {
-  const reference = text === undefined ? undefined : tryParse(text);
-  return reference?.toString() === text ? reference : undefined;
+  return entries.filter(({ reference }) => fullReference(reference ?? '')?.tag === name);
 }
 
 function tryParse(text: string): Reference | undefined {

@@ -2,7 +2,7 @@
 
 import { writeSync } from 'node:fs';
 import { Layout, defaultStorePath } from '../../oci/layout.js';
-import { parseReference } from '../../oci/reference.js';
+import { fullReference } from '../../oci/reference.js';
 import { isArtefact } from '../../oci/referrers.js';
 import { builtinLayout } from '../session.js';
 import { UsageError } from './fail.js';
@@ -37,9 +37,11 @@ export async function listGadgets(mode: string): Promise<void> {
 
 async function entries(layout: Layout, from: Row['from']): Promise<Row[]> {
   return (await layout.list()).flatMap(({ reference, digest, descriptor }) => {
-    if (reference === undefined || isArtefact(descriptor)) return [];
-    const name = from === 'built-in' ? parseReference(reference).name : reference;
-    return [{ name, from, reference, digest }];
+    // What other programs named in another way cannot be run by that name, and shells complete what is listed here.
+    const full = fullReference(reference ?? '');
+    if (full === undefined || isArtefact(descriptor)) return [];
+    const name = from === 'built-in' ? full.name : String(full);
+    return [{ name, from, reference: String(full), digest }];
   });
 }
 

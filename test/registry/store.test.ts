@@ -207,6 +207,14 @@ describe('the commands', () => {
     expectFailed(await ig('list', '-o', 'yaml'), 2, 'columns, json or jsonpretty');
   });
 
+  it('list-gadgets names none that cannot be run so, such as what a shell would execute', async () => {
+    const named = (name: string): Descriptor => ({ ...image, annotations: { [ANNOTATION.refName]: name } });
+    const manifests = [named(A), named('v1'), named('$(touch pwned)')];
+    writeFileSync(join(store.root, 'index.json'), JSON.stringify({ schemaVersion: 2, manifests }));
+    const { stdout } = await runIg(['list-gadgets', '-o', 'names'], privately());
+    expect(stdout).toBe(`trace_exec\n${A}\n`);
+  });
+
   it('tag gives another name, and keeps that the image was built here', async () => {
     await store.tag(image, A, { origin: 'built' });
     expectDone(

@@ -5,7 +5,7 @@ import type { Descriptor } from '../../../oci/descriptor.js';
 import { OciError } from '../../../oci/errors.js';
 import type { ImageEntry, Layout } from '../../../oci/layout.js';
 import { reachable } from '../../../oci/reachable.js';
-import { type Reference, parseReference } from '../../../oci/reference.js';
+import { fullReference } from '../../../oci/reference.js';
 import { isArtefact } from '../../../oci/referrers.js';
 import { fetchBytes } from '../../../oci/target.js';
 import { UsageError } from '../fail.js';
@@ -54,22 +54,13 @@ async function rowsOf(store: Layout): Promise<Row[]> {
 
 /** Other programs may give an image any name, or none. */
 function nameParts({ reference }: ImageEntry): Pick<Row, 'repository' | 'tag' | 'reference'> {
-  const parsed = reference === undefined ? undefined : tryParse(reference);
+  const parsed = reference === undefined ? undefined : fullReference(reference);
   if (parsed === undefined) return { repository: reference ?? '', tag: '', reference: reference ?? '' };
   return {
     repository: `${parsed.registry}/${parsed.repository}`,
     tag: parsed.tag ?? '',
     reference: String(parsed),
   };
-}
-
-function tryParse(text: string): Reference | undefined {
-  try {
-    const reference = parseReference(text);
-    return String(reference) === text ? reference : undefined;
-  } catch {
-    return undefined;
-  }
 }
 
 async function factsOf(store: Layout, root: Descriptor): Promise<Pick<Row, 'created' | 'size'>> {
