@@ -18,15 +18,16 @@ export function completion(shell: string, program: Command): string {
   }
 }
 
-/** The flags of a command; those of `run` and the views are read without commander. */
+/** The flags of a command that its help shows; those of `run` and the views are read without commander. */
 function flagsOf(command: Command): readonly Option[] {
-  return ['run', 'trace'].includes(command.name()) ? runOptions() : command.options;
+  const isRun = [command, command.parent].some((each) => ['run', 'trace'].includes(each?.name() ?? ''));
+  return (isRun ? runOptions() : command.options).filter(({ hidden }) => !hidden);
 }
 
 function bash(program: Command): string {
   const names = (commands: readonly Command[]): string => commands.map((command) => command.name()).join(' ');
   const flags = (command: Command): string =>
-    [...flagsOf(command).flatMap(({ long }) => long ?? []), '--help'].join(' ');
+    [...new Set([...flagsOf(command).flatMap(({ long }) => long ?? []), '--help'])].join(' ');
   const cases = program.commands.flatMap((command) => [
     ...command.commands.map(
       (part) => `        '${command.name()} ${part.name()}') flags="${flags(part)}" ;;`,
@@ -82,7 +83,7 @@ function fish(program: Command): string {
     addFlags(flagsOf(command), seen(name));
     for (const part of command.commands) {
       add(part, seen(name));
-      if (name !== 'trace') addFlags(part.options, seen(name, part.name()));
+      if (name !== 'trace') addFlags(flagsOf(part), seen(name, part.name()));
     }
   }
   lines.push(`complete -c ig -n ${seen('run')} -a '(ig list-gadgets -o names)'`);

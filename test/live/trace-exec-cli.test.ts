@@ -223,6 +223,7 @@ describe('completion', () => {
     expect(complete('ig', 'run', 'trace_e')).toEqual(['trace_exec']);
     expect(complete('ig', 'run', 'trace_exec', '--time')).toEqual(['--timeout']);
     expect(complete('ig', 'trace', 'e')).toEqual(['exec']);
+    expect(complete('ig', 'trace', 'exec', '--time')).toEqual(['--timeout']);
     expect(complete('ig', 'completion', 'f')).toEqual(['fish']);
     expect(complete('ig', 'image', 'pru')).toEqual(['prune']);
     expect(complete('ig', 'image', 'sign', '--k')).toEqual(['--key']);
