@@ -168,19 +168,27 @@ describe('ig image generate-key', () => {
     expect(stderr).toContain('localhost:1'); // the key was opened, and the registry asked for
   });
 
-  it('makes no key when the two passwords differ, or none is given', async () => {
-    for (const [first, second, words] of [
-      ['one\r', 'two\r', 'the two passwords differ'],
-      ['one\r', '\x03', 'no password was given'],
+  it('makes no key when the two passwords differ, or at Ctrl-C', async () => {
+    for (const [first, second, status, words] of [
+      ['one\r', 'two\r', 2, 'the two passwords differ'],
+      ['one\r', '\x03', 130, ''],
     ] as const) {
       const output = join(machine, 'differing');
       const terminal = new Terminal(80, ['image', 'generate-key', '-o', output]);
       await answer(terminal, 'Password for', first);
       await answer(terminal, 'Once more: ', second);
-      expect(await terminal.end()).toBe(2);
+      expect(await terminal.end()).toBe(status);
       expect(terminal.raw()).toContain(words);
       expect(existsSync(`${output}.key`)).toBe(false);
     }
+  });
+
+  it('makes no key that an empty password protects', async () => {
+    const env = { IG_KEY_PASSWORD: '' };
+    const { stderr, status } = await ig(['image', 'generate-key', '-o', 'empty'], env);
+    expect(stderr).toMatch(/^Error: an empty password protects no key: .*--no-password/);
+    expect(status).toBe(2);
+    expect(existsSync(join(machine, 'empty.key'))).toBe(false);
   });
 
   it('says how to give a password where nobody can be asked', async () => {

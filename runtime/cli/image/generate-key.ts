@@ -5,7 +5,7 @@ import { existsSync } from 'node:fs';
 import { InvalidKeyError, errorCode } from '../../../oci/errors.js';
 import { generateKeyPair } from '../../../oci/signature/private-key.js';
 import type { GenerateKeyFlags } from './commands.js';
-import { keyPassword } from './key-password.js';
+import { newKeyPassword } from './key-password.js';
 import { printOut } from './print.js';
 
 /** Writes NAME.key and NAME.pub, neither of which may exist. Throws InvalidKeyError or UsageError. */
@@ -14,7 +14,7 @@ export async function generateKey({ output, password }: GenerateKeyFlags): Promi
   const publicFile = `${output}.pub`;
   // Before anybody thinks of a password.
   for (const file of [privateFile, publicFile]) if (existsSync(file)) throw alreadyThere(file);
-  const pair = await generateKeyPair(password ? await keyPassword(privateFile, { twice: true }) : undefined);
+  const pair = await generateKeyPair(password ? await newKeyPassword(privateFile) : undefined);
   await write(privateFile, pair.privateKey, 0o600);
   try {
     await write(publicFile, pair.publicKey, 0o644);
