@@ -5,6 +5,7 @@ import { configOption, publicKeysOption, registryOptions } from '../image-flags.
 
 /** Flags of every command that talks to a registry. */
 export interface RegistryFlags {
+  readonly config?: string;
   readonly authfile?: string;
   readonly insecureRegistries?: readonly string[];
   readonly caFile?: string;
@@ -12,7 +13,6 @@ export interface RegistryFlags {
 
 /** Flags of every `ig image` command. */
 export interface CommonFlags {
-  readonly config?: string;
   readonly verbose?: boolean;
 }
 
@@ -68,8 +68,8 @@ export interface PruneFlags extends OutputFlags {
   readonly dryRun?: boolean;
 }
 
-function commonOptions(): Option[] {
-  return [configOption(), new Option('-v, --verbose', 'add causes to errors')];
+function remoteOptions(): Option[] {
+  return [...registryOptions(), configOption()];
 }
 
 function outputOption(modes: string, fallback: string): Option {
@@ -85,7 +85,8 @@ function command(
   const [name, ...args] = nameAndArguments.split(' ');
   const made = new Command(name).description(description);
   for (const argument of args) made.argument(argument);
-  for (const option of [...options, ...commonOptions()]) made.addOption(option);
+  for (const option of options) made.addOption(option);
+  made.option('-v, --verbose', 'add causes to errors');
   return made.addHelpText('after', `\nExamples:\n${examples.map((line) => `  ${line}`).join('\n')}`);
 }
 
@@ -125,7 +126,7 @@ function buildCommand(): Command {
 }
 
 function movingCommands(): Command[] {
-  const transfer = [outputOption('columns or json', 'columns'), ...registryOptions()];
+  const transfer = [outputOption('columns or json', 'columns'), ...remoteOptions()];
   return [
     command(
       'pull <image>',
@@ -150,13 +151,15 @@ function movingCommands(): Command[] {
     }),
     command(
       'export <images...>',
-      'write images of the local store into a tar file (the last argument)',
+      'write images of the local store into a tar file, or to stdout (-)',
       [],
       ['ig image export trace_files:v1 trace_files.tar', 'ig image export a b both.tar'],
-    ).action(async (words: string[], flags: CommonFlags) => {
-      const { exportImages } = await import('./export.js');
-      await exportImages(words, flags);
-    }),
+    )
+      .usage('[options] <images...> <file>')
+      .action(async (words: string[]) => {
+        const { exportImages } = await import('./export.js');
+        await exportImages(words);
+      }),
     command(
       'import <file>',
       'take all images of a tar file (ours, skopeo oci-archive, docker save) into the local store',
@@ -187,9 +190,9 @@ function storeCommands(): Command[] {
       'give an image of the local store another name',
       [],
       ['ig image tag trace_files:v1 ghcr.io/me/trace_files:latest'],
-    ).action(async (image: string, name: string, flags: CommonFlags) => {
+    ).action(async (image: string, name: string) => {
       const { tag } = await import('./tag.js');
-      await tag(image, name, flags);
+      await tag(image, name);
     }),
     command(
       'remove <images...>',
@@ -213,7 +216,7 @@ function storeCommands(): Command[] {
         ),
         new Option('--jsonpath <path>', 'one value, such as .oci.manifest.layers[0].digest'),
         new Option('--show-datasources', 'data sources and fields only'),
-        ...registryOptions(),
+        ...remoteOptions(),
       ],
       [
         'ig image inspect trace_exec',
@@ -249,7 +252,7 @@ function trustCommands(): Command[] {
         new Option('--form <form>', 'how the signature is kept: tag (legacy), referrer or bundle').default(
           'tag',
         ),
-        ...registryOptions(),
+        ...remoteOptions(),
       ],
       [
         'ig image sign ghcr.io/me/trace_files:v1 --key ig.key',
@@ -268,7 +271,7 @@ function trustCommands(): Command[] {
         new Option('--certificate-identity <subject>', 'who must have signed; /…/ is a regular expression'),
         new Option('--certificate-oidc-issuer <url>', 'who must have vouched for that identity'),
         outputOption('columns or json', 'columns'),
-        ...registryOptions(),
+        ...remoteOptions(),
       ],
       ['ig image verify trace_open', 'ig image verify ghcr.io/me/trace_files:v1 --public-keys ig.pub'],
     ).action(async (image: string, flags: VerifyFlags) => {

@@ -6,12 +6,11 @@ import { pipeline } from 'node:stream/promises';
 import { exportBytes, exportToFile } from '../../../oci/archive-writer.js';
 import { errorCode } from '../../../oci/errors.js';
 import { UsageError } from '../fail.js';
-import type { CommonFlags } from './commands.js';
 import { counted, printOut } from './print.js';
 import { openStore, storedImage } from './store.js';
 
 /** The last word is the file, or `-` for stdout. Throws OciError or UsageError. */
-export async function exportImages(words: readonly string[], _flags: CommonFlags): Promise<void> {
+export async function exportImages(words: readonly string[]): Promise<void> {
   const images = words.slice(0, -1);
   const file = words.at(-1);
   if (file === undefined || images.length === 0) {

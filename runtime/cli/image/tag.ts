@@ -2,12 +2,11 @@
 
 import { parseReference } from '../../../oci/reference.js';
 import { UsageError } from '../fail.js';
-import type { CommonFlags } from './commands.js';
 import { printOut } from './print.js';
 import { openStore, storedImage } from './store.js';
 
 /** Prints the new name. Throws OciError, or UsageError for a name with a digest. */
-export async function tag(image: string, name: string, _flags: CommonFlags): Promise<void> {
+export async function tag(image: string, name: string): Promise<void> {
   const reference = parseReference(name);
   if (reference.digest !== undefined) {
     throw new UsageError(`a digest cannot be given to an image: leave @${reference.digest} out of ${name}`);
