@@ -19,10 +19,41 @@ export const OWNED = {
   lease: 'lease',
 } as const;
 
+/** The temporary files that this process is writing just now. */
+const unfinished = new Set<string>();
+const DEADLY = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+
+/** A process that a signal ends, or that exits, comes to no `catch`: until `forget`, the file is removed then, too. */
+function remember(temporary: string): void {
+  unfinished.add(temporary);
+  if (unfinished.size > 1) return;
+  for (const signal of DEADLY) process.on(signal, endBy);
+  process.on('exit', removeUnfinished);
+}
+
+function forget(temporary: string): void {
+  unfinished.delete(temporary);
+  if (unfinished.size > 0) return;
+  for (const signal of DEADLY) process.off(signal, endBy);
+  process.off('exit', removeUnfinished);
+}
+
+function endBy(signal: NodeJS.Signals): void {
+  // Whoever else listens says how the process ends.
+  if (process.listenerCount(signal) > 1) return;
+  removeUnfinished();
+  process.off(signal, endBy);
+  process.kill(process.pid, signal);
+}
+
+function removeUnfinished(): void {
+  for (const path of unfinished) removeQuietly(path);
+}
+
 /**
  * Writes `content` to a temporary file in `temporaryDirectory` (same file system), syncs it, and renames it to
  * `path`: readers see the old file or the whole new one, also after a crash. Nothing is left behind when
- * `content` or `beforeRename` throws.
+ * `content` or `beforeRename` throws, or a signal that can be caught ends the process.
  */
 export async function writeAtomically(
   path: string,
@@ -32,6 +63,7 @@ export async function writeAtomically(
   mode = 0o644,
 ): Promise<void> {
   const temporary = join(temporaryDirectory, ownedName(OWNED.temporary));
+  remember(temporary);
   try {
     const file = await open(temporary, 'wx', mode);
     try {
@@ -45,6 +77,8 @@ export async function writeAtomically(
   } catch (error) {
     await rm(temporary, { force: true });
     throw error;
+  } finally {
+    forget(temporary);
   }
   await syncDirectory(dirname(path));
 }

@@ -1,11 +1,12 @@
 // `ig image pull` and `ig image push`, as built: what they print, and mirrors of the configuration file.
 
-import { writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { Layout } from '../../oci/layout.js';
-import { runIg, type Ended, type IgOptions } from '../ig.js';
+import { Ig, runIg, type Ended, type IgOptions } from '../ig.js';
+import { HostileRegistry, holdImage } from './hostile-registry.js';
 import { temporaryDirectory } from './images.js';
 import { pushWithSkopeo, startRegistry, type RegistryKind, type RunningRegistry } from './registry.js';
 
@@ -37,6 +38,13 @@ function privately(command = `${BIND} exec "$@"`): IgOptions {
 
 function image(...args: string[]): Promise<Ended> {
   return runIg(['image', ...args], privately());
+}
+
+/** Files with content that is being written. */
+function unfinished(directory: string): string[] {
+  if (!existsSync(directory)) return [];
+  const names = readdirSync(directory).filter((name) => name.startsWith('tmp.'));
+  return names.map((name) => join(directory, name)).filter((path) => existsSync(path));
 }
 
 /** A configuration file. */
@@ -105,6 +113,21 @@ describe('a pull', () => {
     const failed = await image('pull', `${registry().host}/x/y:1`, ...insecure());
     expect(failed.stderr).toMatch(/^Error: no such image or tag .+\n$/);
     expect([failed.status, failed.stdout]).toEqual([1, '']);
+  });
+
+  it.each(['SIGINT', 'SIGTERM'] as const)('that %s ends leaves nothing unfinished behind', async (signal) => {
+    const stalling = await HostileRegistry.start();
+    const { ebpf } = holdImage(stalling);
+    stalling.on(ebpf.digest, (response) => {
+      response.writeHead(200, { 'content-length': ebpf.size });
+      response.write('ELF');
+    });
+    const ingest = join(varLib, 'ig/oci-store/ingest');
+    const args = ['image', 'pull', `${stalling.host}/x/y:v1`, '--insecure-registries', stalling.host];
+    const ig = Ig.start(args, privately());
+    await ig.until(() => unfinished(ingest).some((file) => statSync(file).size > 0), 'a part of the layer');
+    expect((await ig.stop(signal)).signal).toBe(signal);
+    expect(unfinished(ingest)).toEqual([]);
   });
 
   it('in an unknown mode is refused before anything is asked', async () => {
