@@ -68,6 +68,9 @@ export class InvalidTargetError extends BpfError {}
 /** Bytes that are not BTF, or BTF that contradicts itself. */
 export class BtfError extends BpfError {}
 
+/** An ELF file is none, is cut off, or is larger than any compiler makes. */
+export class ElfError extends BpfError {}
+
 export function isSystemError(error: unknown): error is SystemError {
   return error instanceof Error && typeof (error as Partial<SystemError>).errno === 'number';
 }

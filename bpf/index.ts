@@ -1,6 +1,7 @@
 /** eBPF for the rest of the program: open, load, attach, maps, rings, types. */
 export { readFileBelow } from './below.js';
 export * from './btf.js';
+export * from './elf.js';
 export * from './errors.js';
 export { hasKernelBtf, KERNEL_BTF_PATH, libbpfVersion, numPossibleCpus } from './features.js';
 export { Link, type ReadOptions } from './link.js';

@@ -1,6 +1,7 @@
 /** eBPF objects: what an ELF file says ({@link ObjectSpec}) and what the kernel holds of it ({@link BpfObject}). */
 import { accessSync, constants } from 'node:fs';
 import { attach, attachKindOf, parseSection, type AttachOptions } from './attach/index.js';
+import { checkObject } from './elf.js';
 import { BpfError, isSystemError, lastWarning, loadError } from './errors.js';
 import type { Link } from './link.js';
 import { BpfMap, type MapSpec } from './map.js';
@@ -20,6 +21,8 @@ export interface ProgramSpec {
 export interface OpenOptions {
   /** BTF of the kernel to relocate against, where /sys/kernel/btf/vmlinux is missing. */
   btfCustomPath?: string;
+  /** The object was made with this program, or was opened before: it is not checked first, which takes some ms. */
+  trusted?: boolean;
 }
 
 /** An object as its file declares it, open to changes; the same on every machine, as the kernel is not asked. */
@@ -33,6 +36,7 @@ export class ObjectSpec {
   static open(bytes: Uint8Array, name: string, options: OpenOptions = {}): ObjectSpec {
     if (options.btfCustomPath !== undefined && !isReadable(options.btfCustomPath))
       throw new BpfError(`No BTF can be read from ${options.btfCustomPath} for eBPF object ${name}.`);
+    if (options.trusted !== true) checkObject(bytes, name);
     const Native = native().BpfObject;
     // The kernel shows this name's first letters in its maps' names, and allows only these characters there.
     const label = name.replace(/[^A-Za-z0-9_]/g, '_') || 'object';

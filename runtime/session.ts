@@ -65,8 +65,9 @@ export async function openGadget(name: string, options: OpenOptions): Promise<Op
   const image = await readGadgetImage(resolved.target, resolved.descriptor, {
     architecture: ociArchitecture(),
   });
-  const checked = resolved.from === 'builtin' || !options.validateMetadata;
-  const gadget = await Gadget.open(resolved.reference?.name ?? name, image, checked);
+  const trusted = resolved.from === 'builtin';
+  const checks = { trusted, validate: !trusted && options.validateMetadata };
+  const gadget = await Gadget.open(resolved.reference?.name ?? name, image, checks);
   return { gadget, image, resolved };
 }
 

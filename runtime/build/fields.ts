@@ -26,7 +26,7 @@ export async function knownFields(
   { name, ebpf, wasm, metadata, cacheDir }: FieldsOf,
   { tracers }: ObjectFacts,
 ): Promise<Map<string, Set<string>>> {
-  const gadget = await Gadget.open(name, { ebpf, metadata }, true);
+  const gadget = await Gadget.open(name, { ebpf, metadata }, { trusted: false, validate: false });
   try {
     const params = gadget.wasmValues(gadget.completeValues(new Map(), true));
     const nobody = { changes: [], hostMntns: 0, filtering: false };

@@ -36,7 +36,11 @@ export async function readConfigFiles(named: string | undefined): Promise<Config
 async function readConfigFile(path: string): Promise<ConfigFile> {
   const { LineCounter, isMap, isScalar, parseDocument } = await import('yaml');
   const lines = new LineCounter();
-  const document = parseDocument(readText(path), { lineCounter: lines, uniqueKeys: true });
+  const document = parseDocument(readText(path), {
+    lineCounter: lines,
+    logLevel: 'error',
+    prettyErrors: false,
+  });
   const at = (offset: number | undefined): string => `${path}:${lines.linePos(offset ?? 0).line || 1}`;
   const [problem] = document.errors;
   if (problem !== undefined) {

@@ -12,7 +12,9 @@ export interface Identity {
 /** `value` as `setting` takes it. Throws ConfigError, which begins with `place`. */
 export function checkValue(setting: Setting, value: unknown, place: string): unknown {
   const fail = (expected: string): never => {
-    throw new ConfigError(`${place}: expected ${expected}, found ${JSON.stringify(value) ?? 'nothing'}`);
+    const found = JSON.stringify(value) ?? 'nothing';
+    const short = found.length > 80 ? `${found.slice(0, 79)}…` : found;
+    throw new ConfigError(`${place}: expected ${expected}, found ${short}`);
   };
   switch (setting.kind) {
     case 'boolean':

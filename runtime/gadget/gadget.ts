@@ -24,6 +24,14 @@ export interface GadgetParts {
   readonly metadata?: Uint8Array;
 }
 
+/** What is looked at before a gadget is used. */
+export interface OpenChecks {
+  /** The object was made with this program, so that libbpf can be given it as it is. */
+  readonly trusted: boolean;
+  /** Metadata is checked; not needed for what was checked when it was built. */
+  readonly validate: boolean;
+}
+
 /** Name of the map by which gadgets filter mount namespaces in the kernel (u64 → u32), and of its switch. */
 const MNTNS_FILTER_MAP = 'gadget_mntns_filter_map';
 const MNTNS_FILTER_SWITCH = 'gadget_filter_by_mntns';
@@ -47,15 +55,14 @@ export class Gadget {
   private readonly schema: EbpfSchema;
 
   /**
-   * Reads an image's parts; the kernel is not asked. `trusted` skips the check of metadata that was checked when
-   * it was built. Throws GadgetError or BpfError: what is wrong with the gadget.
+   * Reads an image's parts; the kernel is not asked. Throws GadgetError or BpfError: what is wrong with the gadget.
    */
-  static async open(name: string, parts: GadgetParts, trusted: boolean): Promise<Gadget> {
+  static async open(name: string, parts: GadgetParts, { trusted, validate }: OpenChecks): Promise<Gadget> {
     const metadata =
-      parts.metadata === undefined ? emptyMetadata(name) : await parseMetadata(parts.metadata, !trusted);
+      parts.metadata === undefined ? emptyMetadata(name) : await parseMetadata(parts.metadata, validate);
     if (parts.ebpf === undefined)
       throw new GadgetError(`the image of gadget ${name} has no eBPF program to run`);
-    const object = ObjectSpec.open(parts.ebpf, name);
+    const object = ObjectSpec.open(parts.ebpf, name, { trusted });
     try {
       return new Gadget(name, metadata, { ...parts, ebpf: parts.ebpf }, object);
     } catch (error) {
@@ -166,7 +173,7 @@ export class Gadget {
       this.object.programs.map(({ name }) => name).filter((name) => this.isEnabled(name, values)),
     );
     const notes: string[] = [];
-    for (let object = this.object; ; object = ObjectSpec.open(this.ebpf, this.name)) {
+    for (let object = this.object; ; object = ObjectSpec.open(this.ebpf, this.name, { trusted: true })) {
       try {
         this.prepare(object, values, filterMap, enabled);
         return new LoadedGadget(await object.load(), enabled, this.schema, this.metadata, notes);

@@ -1,9 +1,18 @@
 /** What the eBPF object of an image holds: sections, programs, maps, variables, data sources; nothing is loaded. */
-import { type Btf, type BtfVariable, type MapSpec, ObjectSpec, parseBtf } from '../../bpf/index.js';
+import {
+  type Btf,
+  type BtfVariable,
+  type Elf,
+  type MapSpec,
+  ObjectSpec,
+  SHF_EXECINSTR,
+  SHT,
+  parseBtf,
+  readElf,
+} from '../../bpf/index.js';
 import type { Metadata } from '../gadget/metadata.js';
 import { typeName } from './c-type.js';
 import { type DataSourceInfo, dataSourcesOf } from './data-sources.js';
-import { type Elf, SHF_EXECINSTR, SHT, readElf } from './elf.js';
 import { mapsByFunction } from './map-use.js';
 
 export interface EbpfInfo {
@@ -39,10 +48,9 @@ export interface VariableInfo {
   readonly sizeBytes: number;
 }
 
-/** Throws BpfError, InspectError or GadgetError: what is wrong with the object. */
+/** Throws BpfError or GadgetError: what is wrong with the object. */
 export function inspectEbpf(bytes: Uint8Array, name: string, metadata: Metadata): EbpfInfo {
   const elf = readElf(bytes);
-  checkTypes(elf);
   const object = ObjectSpec.open(bytes, name);
   try {
     const uses = mapsByFunction(elf);
@@ -58,11 +66,6 @@ export function inspectEbpf(bytes: Uint8Array, name: string, metadata: Metadata)
   } finally {
     object.close();
   }
-}
-
-/** libbpf follows type ids and offsets of names without a look at where they lead, which has crashed it. */
-function checkTypes({ sections }: Elf): void {
-  for (const { name, bytes } of sections) if (name === '.BTF') parseBtf(bytes);
 }
 
 function sectionsOf({ sections }: Elf): SectionInfo[] {

@@ -4,7 +4,7 @@
  * References are relocations; how an instruction names what it refers to is written out in
  * https://docs.kernel.org/bpf/llvm_reloc.html and https://docs.kernel.org/bpf/standardization/instruction-set.html.
  */
-import { type Elf, type ElfSymbol, SHF_EXECINSTR, STT_FUNC } from './elf.js';
+import { type Elf, type ElfSymbol, SHF_EXECINSTR, STT_FUNC } from '../../bpf/index.js';
 import { InspectError } from './errors.js';
 
 const INSTRUCTION_SIZE = 8;

@@ -20,7 +20,7 @@ import { readBuildFile } from '../../dist/runtime/build/build-file.js';
 import { GadgetError } from '../../dist/runtime/gadget/errors.js';
 import { emptyMetadata, parseMetadata } from '../../dist/runtime/gadget/metadata.js';
 import { dataSourcesOf } from '../../dist/runtime/inspect/data-sources.js';
-import { readElf } from '../../dist/runtime/inspect/elf.js';
+import { readElf } from '../../dist/bpf/elf.js';
 import { InspectError } from '../../dist/runtime/inspect/errors.js';
 import { mapsByFunction } from '../../dist/runtime/inspect/map-use.js';
 import { inspectWasm } from '../../dist/runtime/inspect/wasm.js';
@@ -207,7 +207,7 @@ export const TARGETS = {
   },
   elf: {
     seeds: () => [ebpf],
-    refusals: [InspectError],
+    refusals: [BpfError],
     run: (bytes) => mapsByFunction(readElf(bytes)),
   },
   wasm: {

@@ -273,11 +273,13 @@ describe('an image that is no good gadget', () => {
     ['nothing', new Uint8Array(0)],
     ['a program of this machine', readFileSync('/bin/true')],
   ])('is refused when its eBPF object is %s', async (_, bytes) => {
-    expect(await imageRefusal({ ebpf: bytes })).toMatch(/bad/);
+    expect(await imageRefusal({ ebpf: bytes })).toMatch(/^Error: Cannot open eBPF object bad: .+$/m);
   });
 
   it('is refused when its eBPF object ends too early', async () => {
-    expect(await imageRefusal({ ebpf: ebpf.subarray(0, 5000) })).toMatch(/bad/);
+    expect(await imageRefusal({ ebpf: ebpf.subarray(0, 5000) })).toMatch(
+      /^Error: Cannot open eBPF object bad: .+$/m,
+    );
   });
 
   it('is refused when the verifier refuses its program, whose log comes with --verbose', async () => {

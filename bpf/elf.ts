@@ -3,7 +3,8 @@
  *
  * Layouts: struct Elf64_Ehdr, Elf64_Shdr, Elf64_Sym and Elf64_Rel of `man 5 elf`.
  */
-import { InspectError } from './errors.js';
+import { parseBtf } from './btf.js';
+import { ElfError } from './errors.js';
 
 /** `sh_type`, and of the low bits of `st_info` a function's, as far as they matter here. */
 export const SHT = { progbits: 1, symtab: 2, nobits: 8, rel: 9 } as const;
@@ -50,8 +51,20 @@ const MAX_SYMBOLS = 200_000;
 const MAX_RELOCATIONS = 2_000_000;
 const MAX_NAME_BYTES = 4096;
 
-/** Reads an ELF file. Throws InspectError for what is none, is cut off, or is larger than any compiler makes. */
-export function readElf(bytes: Uint8Array): Elf {
+/**
+ * Reads an ELF file; messages begin with `what`. Throws ElfError for what is none, is cut off, or is larger than any
+ * compiler makes.
+ */
+export function readElf(bytes: Uint8Array, what = 'the eBPF object cannot be read'): Elf {
+  try {
+    return read(bytes);
+  } catch (error) {
+    if (error instanceof ElfError) error.message = `${what}: ${error.message}`;
+    throw error;
+  }
+}
+
+function read(bytes: Uint8Array): Elf {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   if (bytes.length < HEADER_SIZE || view.getUint32(0) !== 0x7f454c46) throw broken('it is not an ELF file');
   if (bytes[4] !== ELFCLASS64 || bytes[5] !== ELFDATA2LSB) throw broken('it is not 64-bit little-endian ELF');
@@ -59,6 +72,15 @@ export function readElf(bytes: Uint8Array): Elf {
   const symtab = sections.find(({ type }) => type === SHT.symtab);
   const symbols = symtab === undefined ? [] : readSymbols(symtab, sections);
   return { sections, symbols, relocations: readRelocations(sections, symbols) };
+}
+
+/**
+ * Makes sure that libbpf can be given an object from outside: it follows type ids and offsets of names without a look
+ * at where they lead, which has crashed it. Throws ElfError or BtfError.
+ */
+export function checkObject(bytes: Uint8Array, name: string): void {
+  for (const section of readElf(bytes, `Cannot open eBPF object ${name}`).sections)
+    if (section.name === '.BTF') parseBtf(section.bytes);
 }
 
 function readSections(bytes: Uint8Array, view: DataView): ElfSection[] {
@@ -144,6 +166,6 @@ function viewOf(bytes: Uint8Array): DataView {
   return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
-function broken(why: string): InspectError {
-  return new InspectError(`the eBPF object cannot be read: ${why}`);
+function broken(why: string): ElfError {
+  return new ElfError(why);
 }
