@@ -227,6 +227,16 @@ describe('the commands', () => {
     expectFailed(await ig('tag', 'a/b:1', `x@${image.digest}`), 2, 'a digest cannot be given');
   });
 
+  it('tag and build give no name with a digest, which only content has', async () => {
+    const name = `x/y@${image.digest}`;
+    for (const words of [
+      ['tag', A, name],
+      ['build', '.', '-t', name],
+    ]) {
+      expectFailed(await ig(...words), 2, `leave @${image.digest} out of ${name}`);
+    }
+  });
+
   it('remove takes names out and frees the content, and does what it can', async () => {
     const signature = await sign();
     await store.tag(image, B);

@@ -1,20 +1,20 @@
 // `ig image build`: builds the gadget of a folder and puts its image into the local store.
 
 import { buildGadgetImage } from '../../../oci/gadget-image.js';
-import { type Reference, parseReference } from '../../../oci/reference.js';
+import type { Reference } from '../../../oci/reference.js';
 import type { Progress } from '../../../oci/target.js';
 import type { BuiltGadget } from '../../build/gadget.js';
 import { say } from '../fail.js';
 import { version } from '../version.js';
 import type { BuildFlags } from './commands.js';
 import { openProgress } from './progress.js';
-import { openStore } from './store.js';
+import { newName, openStore } from './store.js';
 
-/** Throws BuildError, MetadataError, GadgetError, BpfError, InvalidReferenceError, StoreError. */
+/** Throws UsageError, BuildError, MetadataError, GadgetError, BpfError, InvalidReferenceError, StoreError. */
 export async function build(path: string, flags: BuildFlags): Promise<void> {
   const { gadgetName } = await import('../../build/gadget.js');
   // A name that cannot be is said before anything is compiled.
-  const reference = parseReference(flags.tag ?? gadgetName(path));
+  const reference = newName(flags.tag ?? gadgetName(path));
   const progress = await openProgress();
   // What compilers say comes when the bars are gone.
   const said: (() => void)[] = [];

@@ -5,6 +5,7 @@ import type { Descriptor } from '../../../oci/descriptor.js';
 import { NotFoundError } from '../../../oci/errors.js';
 import { Layout, defaultStorePath } from '../../../oci/layout.js';
 import { type Reference, parseReference } from '../../../oci/reference.js';
+import { UsageError } from '../fail.js';
 
 /** The store of the user who runs this command. */
 export function openStore(): Layout {
@@ -33,4 +34,11 @@ export async function storedImage(
       },
     );
   }
+}
+
+/** The new name that `text` means for an image. Throws InvalidReferenceError, or UsageError for one with a digest. */
+export function newName(text: string): Reference {
+  const reference = parseReference(text);
+  if (reference.digest === undefined) return reference;
+  throw new UsageError(`a digest cannot be given to an image: leave @${reference.digest} out of ${text}`);
 }

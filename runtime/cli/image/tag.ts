@@ -1,16 +1,11 @@
 // `ig image tag`: gives an image of the local store another name.
 
-import { parseReference } from '../../../oci/reference.js';
-import { UsageError } from '../fail.js';
 import { printOut } from './print.js';
-import { openStore, storedImage } from './store.js';
+import { newName, openStore, storedImage } from './store.js';
 
 /** Prints the new name. Throws OciError, or UsageError for a name with a digest. */
 export async function tag(image: string, name: string): Promise<void> {
-  const reference = parseReference(name);
-  if (reference.digest !== undefined) {
-    throw new UsageError(`a digest cannot be given to an image: leave @${reference.digest} out of ${name}`);
-  }
+  const reference = newName(name);
   const store = openStore();
   await storedImage(store, image);
   // Once more, as it may have been removed; during the lease it is not freed before it has its name.
