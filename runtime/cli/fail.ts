@@ -29,9 +29,9 @@ export function fail(error: unknown, verbose: boolean): never {
   process.exit(error instanceof Error && MISTAKES.has(error.name) ? 2 : 1);
 }
 
-/** Prints a line to stderr. Control characters of foreign text, and those that turn its direction, are made visible. */
-export function say(line: string): void {
-  const safe = line.replace(
+/** Text with the control characters of what is foreign in it, and those that turn its direction, made visible. */
+export function visible(text: string): string {
+  return text.replace(
     /[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/g,
     (character) => {
       const code = character.charCodeAt(0);
@@ -40,8 +40,12 @@ export function say(line: string): void {
         : `\\u${code.toString(16).padStart(4, '0')}`;
     },
   );
+}
+
+/** Prints a line to stderr. */
+export function say(line: string): void {
   try {
-    writeSync(2, `${safe}\n`);
+    writeSync(2, `${visible(line)}\n`);
   } catch {
     // Nobody reads stderr: there is nowhere left to say so.
   }

@@ -1,5 +1,6 @@
 // How `ig image` commands that look after the store print: whole texts, tables, sizes and ages.
 
+import { visible } from '../fail.js';
 import { Printer } from '../printer.js';
 
 const UNITS = ['B', 'kB', 'MB', 'GB', 'TB'];
@@ -14,21 +15,13 @@ const SPANS: readonly (readonly [name: string, seconds: number])[] = [
   ['second', 1],
 ];
 
-/** Prints `text`, of which control characters are made visible. Nobody reading any more is no failure. */
+/** Prints `text`, in which names and annotations may come from outside. Nobody reading any more is no failure. */
 export async function printOut(text: string): Promise<void> {
   let failure: unknown;
   const printer = new Printer((reason) => (failure = reason));
   printer.print(visible(text));
   await printer.done();
   if (failure instanceof Error) throw failure;
-}
-
-/** Names and annotations come from outside. */
-function visible(text: string): string {
-  return text.replace(
-    /[\x00-\x09\x0b-\x1f\x7f-\x9f]/g,
-    (c) => `\\x${c.charCodeAt(0).toString(16).padStart(2, '0')}`,
-  );
 }
 
 /** Lines whose cells are aligned to the left. */
