@@ -1,5 +1,6 @@
 import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
+import { inspect } from 'node:util';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { temporaryDirectory } from '../test/registry/images.js';
 import { findCredentials } from './auth.js';
@@ -90,6 +91,14 @@ describe('credentials', () => {
     const failure = findCredentials('a.example', { authFile: write(text) });
     await expect(failure).rejects.toThrow(AuthFileError);
     await expect(failure).rejects.toThrow(message);
+  });
+
+  it('in a file that is damaged are told to nobody, not even as a cause', async () => {
+    const failure: unknown = await findCredentials('a.example', { authFile: write('{"auth": hush') }).catch(
+      (error: unknown) => error,
+    );
+    expect(failure).toBeInstanceOf(AuthFileError);
+    expect(inspect(failure, { depth: 9 })).not.toContain('hush');
   });
 
   it('in a file that is named and missing are an error', async () => {

@@ -125,12 +125,19 @@ export async function readAuthFile(file: string, required: boolean): Promise<Aut
     const why = errorCode(cause) === 'ENOENT' ? 'there is no such file' : (cause as Error).message;
     throw new AuthFileError(`cannot read the credentials file ${file}: ${why}`, { cause });
   }
+  const config = text.trim() === '' ? {} : parsed(text);
+  if (isAuthFile(config)) return config;
+  throw new AuthFileError(
+    `the credentials file ${file} is not a docker config.json: it, or one of its members, is no JSON object`,
+  );
+}
+
+/** `undefined` if it is not JSON; the error would quote from the text, which holds secrets. */
+function parsed(text: string): unknown {
   try {
-    const config: unknown = text.trim() === '' ? {} : JSON.parse(text);
-    if (isAuthFile(config)) return config;
-    throw new TypeError('it, or one of its members, is no object');
-  } catch (cause) {
-    throw new AuthFileError(`the credentials file ${file} is not a docker config.json`, { cause });
+    return JSON.parse(text);
+  } catch {
+    return undefined;
   }
 }
 
