@@ -28,7 +28,8 @@ export function commaList(value: string, before: readonly string[] = []): string
   return [...before, ...value.split(',').filter((item) => item !== '')];
 }
 
-function boolean(text: string): boolean {
+/** `true` or `false`. Throws InvalidArgumentError. */
+export function boolean(text: string): boolean {
   if (text !== 'true' && text !== 'false') throw new InvalidArgumentError('It takes true or false.');
   return text === 'true';
 }

@@ -1,7 +1,7 @@
 // `ig login` and `ig logout`: their flags; what they do is loaded only when they run.
 
-import { Command, InvalidArgumentError, Option } from 'commander';
-import { configOption, registryOptions } from './image-flags.js';
+import { Command, Option } from 'commander';
+import { boolean, configOption, registryOptions } from './image-flags.js';
 
 /** What the user gave, as commander names it. */
 export interface LogoutFlags {
@@ -101,9 +101,4 @@ Examples:
       const { logout } = await import('./login.js');
       await logout(registry, flags);
     });
-}
-
-function boolean(text: string): boolean {
-  if (text !== 'true' && text !== 'false') throw new InvalidArgumentError('It takes true or false.');
-  return text === 'true';
 }
