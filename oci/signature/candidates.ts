@@ -6,19 +6,26 @@ import { bundleCandidates } from './bundle.js';
 import { possibleReferrers, readReferrer } from './referrer.js';
 import { candidatesIn } from './simple-signing.js';
 import type { Candidate } from './signature.js';
-import { tagCandidates } from './tag.js';
+import { possibleTags, readSignatures } from './tag.js';
 
 /** A part of the search: some requests to a registry, so that the later ones are made only if needed. */
 type Search = () => Promise<Candidate[]>;
 
-/** Where signatures of `root` may be, cheapest first. The next one is to be asked for
- * when the one before has ended; one that throws does not make the others void. */
+/**
+ * Where signatures of `root` may be, cheapest first. The next one is to be asked for when the one before has ended;
+ * one that throws does not make the others void.
+ */
 export function* searches(
   source: Source,
   reference: Reference | undefined,
   root: Descriptor,
 ): Generator<Search, void, undefined> {
-  yield () => tagCandidates(source, reference, root);
+  const tags: Descriptor[] = [];
+  yield async () => {
+    tags.push(...(await possibleTags(source, reference, root)));
+    return [];
+  };
+  for (const tag of tags) yield async () => candidatesIn(source, await readSignatures(source, tag), 'tag');
   const referrers: Descriptor[] = [];
   yield async () => {
     referrers.push(...(await possibleReferrers(source, root)));

@@ -6,7 +6,7 @@ import { withLease } from '../target.js';
 import type { Source, Target } from '../target.js';
 import { possibleReferrers, readReferrer } from './referrer.js';
 import { MAX_PAYLOAD_BYTES, MAX_SIGNATURES } from './signature.js';
-import { addToTag, signatureManifests } from './tag.js';
+import { addToTag, possibleTags, readSignatures } from './tag.js';
 
 /**
  * Copies the signatures of `root` in all forms, without judging them; those that are there already stay. What is
@@ -33,10 +33,13 @@ async function copyTagged(
   reference: Reference,
   root: Descriptor,
 ): Promise<number> {
-  const manifests = (await unlessMalformed(() => signatureManifests(source, reference, root))) ?? [];
-  const layers = manifests.flatMap((manifest) => manifest.layers).slice(0, MAX_SIGNATURES);
+  const tags = (await unlessMalformed(() => possibleTags(source, reference, root))) ?? [];
+  const layers: Descriptor[] = [];
+  for (const tag of tags) {
+    layers.push(...((await unlessMalformed(() => readSignatures(source, tag)))?.layers ?? []));
+  }
   const copied: Descriptor[] = [];
-  for (const layer of layers) {
+  for (const layer of layers.slice(0, MAX_SIGNATURES)) {
     if (await copyBlob(source, target, layer)) copied.push(layer);
   }
   if (copied.length === 0) return 0;

@@ -7,9 +7,8 @@ import { Reference } from '../reference.js';
 import { legacySubject } from '../referrers.js';
 import { fetchBytes } from '../target.js';
 import type { Source, Target } from '../target.js';
-import { candidatesIn, isSameSignature, pushConfig } from './simple-signing.js';
+import { isSameSignature, pushConfig } from './simple-signing.js';
 import { MAX_SIGNATURES } from './signature.js';
-import type { Candidate } from './signature.js';
 
 const CONFIG_TYPE = 'application/vnd.oci.image.config.v1+json';
 
@@ -18,34 +17,21 @@ export function signatureName({ registry, repository }: Reference, root: Descrip
   return new Reference({ registry, repository, tag: `${root.digest.replace(':', '-')}.sig` }).toString();
 }
 
-/** @throws InvalidImageError if there is such a manifest, but not a well-formed one */
-export async function tagCandidates(
-  source: Source,
-  reference: Reference | undefined,
-  root: Descriptor,
-): Promise<Candidate[]> {
-  const manifests = await signatureManifests(source, reference, root);
-  return manifests.flatMap((manifest) => candidatesIn(source, manifest, 'tag'));
-}
-
 /**
- * The manifests with signatures of `root`. A layout or an archive is asked for all its names: what is signed is
- * the digest, and there an image may have another name than when it was signed.
- * @throws InvalidImageError
+ * Descriptors of manifests that may hold signatures of `root`, as many as are looked at. A layout or an archive is
+ * asked for all its names, the image's own first: what is signed is the digest, and there an image may have another
+ * name than when it was signed.
  */
-export async function signatureManifests(
+export async function possibleTags(
   source: Source,
   reference: Reference | undefined,
   root: Descriptor,
-): Promise<Manifest[]> {
-  const found = isListed(source)
-    ? (await source.list()).filter(({ reference: name }) => isSignatureName(name, root))
-    : await resolveName(source, reference, root);
-  const manifests: Manifest[] = [];
-  for (const { descriptor } of found.slice(0, MAX_SIGNATURES)) {
-    manifests.push(await readManifest(source, descriptor));
-  }
-  return manifests;
+): Promise<Descriptor[]> {
+  if (!isListed(source)) return resolveName(source, reference, root);
+  const own = reference === undefined ? undefined : signatureName(reference, root);
+  const found = (await source.list()).filter(({ reference: name }) => isSignatureName(name, root));
+  const ownFirst = found.sort((a, b) => Number(b.reference === own) - Number(a.reference === own));
+  return ownFirst.map(({ descriptor }) => descriptor).slice(0, MAX_SIGNATURES);
 }
 
 function isListed(source: Source): source is Source & { list(): Promise<ImageEntry[]> } {
@@ -60,17 +46,18 @@ async function resolveName(
   source: Source,
   reference: Reference | undefined,
   root: Descriptor,
-): Promise<{ descriptor: Descriptor }[]> {
+): Promise<Descriptor[]> {
   if (reference === undefined) return [];
   try {
-    return [{ descriptor: await source.resolve(signatureName(reference, root)) }];
+    return [await source.resolve(signatureName(reference, root))];
   } catch (error) {
     if (error instanceof NotFoundError) return [];
     throw error;
   }
 }
 
-async function readManifest(source: Source, descriptor: Descriptor): Promise<Manifest> {
+/** @throws InvalidImageError if it is not a well-formed manifest */
+export async function readSignatures(source: Source, descriptor: Descriptor): Promise<Manifest> {
   const what = `the signature manifest ${descriptor.digest}`;
   if (!isManifestType(descriptor.mediaType)) throw new InvalidImageError(`${what} is not a manifest`);
   return parseManifest(await fetchBytes(source, descriptor, MAX_MANIFEST_BYTES, 'its manifest'), what);
@@ -114,7 +101,7 @@ async function existingLayers(
 ): Promise<readonly Descriptor[]> {
   try {
     const [found] = await resolveName(target, reference, root);
-    return found === undefined ? [] : (await readManifest(target, found.descriptor)).layers;
+    return found === undefined ? [] : (await readSignatures(target, found)).layers;
   } catch (error) {
     if (error instanceof InvalidImageError) return [];
     throw error;

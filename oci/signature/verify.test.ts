@@ -6,7 +6,7 @@ import { MEDIA_TYPE, describe } from '../descriptor.js';
 import type { Descriptor } from '../descriptor.js';
 import { InvalidKeyError, UntrustedImageError } from '../errors.js';
 import { Layout } from '../layout.js';
-import { parseReference } from '../reference.js';
+import { Reference, parseReference } from '../reference.js';
 import type { Source } from '../target.js';
 import { copySignatures, signImage, verifyImage } from './index.js';
 import { SIGNATURE_FORMS } from './policy.js';
@@ -252,6 +252,21 @@ suite('what is no signature', () => {
     expect(await refusal(image)).toContain('is not a manifest');
     await signSample(image, key, 'referrer');
     expect((await verify(image)).form).toBe('referrer');
+  });
+
+  it('hides no good one under the names that other repositories of a store give it', async () => {
+    const image = await sample();
+    const { layout, root } = image;
+    for (let number = 0; number < 60; number++) {
+      const junk = new Reference({ registry: 'a.example', repository: `r${number}`, tag: 'v1' });
+      await layout.tag(root, signatureName(junk, root));
+    }
+    await signSample(image, key, 'tag');
+    expect((await verify(image)).form).toBe('tag');
+    const copy = { ...image, layout: new Layout(temporaryDirectory()) };
+    expect(await copySignatures(layout, copy.layout, image.reference, root)).toBe(1);
+    expect((await verify(copy)).form).toBe('tag');
+    expect(await refusal(image, trusting(other))).toContain('is not a manifest');
   });
 
   it('is not looked at more than fifty times', async () => {
