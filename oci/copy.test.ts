@@ -141,6 +141,17 @@ suite('a copy', () => {
     );
   });
 
+  it('names no architecture of what is for several', async () => {
+    const source = new Layout(temporaryDirectory());
+    const platforms = ['amd64', 'arm64'].map((architecture) => ({ architecture, ebpf: EBPF_AMD64 }));
+    await buildSample(source, REF, { platforms });
+    const titles: string[] = [];
+    const begin = (_id: string, title: string): void => void titles.push(title.replace(/ [0-9a-f]{12}$/, ''));
+    const progress = { begin, advance: () => undefined, end: () => undefined };
+    await copyImage(source, new Layout(temporaryDirectory()), REF, { progress });
+    expect(titles.toSorted()).toEqual(['eBPF', 'metadata']);
+  });
+
   it('stops what else is under way at the first failure, which is the one reported', async () => {
     const layout = await sampleLayout();
     let begun = 0;

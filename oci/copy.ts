@@ -229,8 +229,16 @@ async function* meter(
   }
 }
 
+/** Each once; what is for several architectures, for none of them. */
 function uniqueByDigest(descriptors: readonly Descriptor[]): Descriptor[] {
-  return [...new Map(descriptors.map((descriptor) => [descriptor.digest, descriptor])).values()];
+  const found = new Map<string, Descriptor>();
+  for (const descriptor of descriptors) {
+    const { platform, ...plain } = descriptor;
+    const known = found.get(plain.digest);
+    const isShared = known !== undefined && known.platform?.architecture !== platform?.architecture;
+    found.set(plain.digest, isShared ? plain : descriptor);
+  }
+  return [...found.values()];
 }
 
 function totalBytes(descriptors: readonly Descriptor[]): number {
