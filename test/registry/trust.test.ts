@@ -261,6 +261,13 @@ describe('an image signed in the store', () => {
       expect(JSON.parse(await expectDone(offline))).toMatchObject({ digest, form });
     },
   );
+
+  it('by another key is told apart from an unsigned one, though the registry knows of no signature', async () => {
+    const { image } = await push();
+    await expectDone(['image', 'pull', image, ...insecure()]);
+    await sign(image, 'other');
+    await expectUntrusted(image, 'mine', 'a signature is by none of the trusted keys');
+  });
 });
 
 describe('an image is not trusted', () => {

@@ -65,7 +65,10 @@ async function inStore(store: Layout, reference: Reference): Promise<Descriptor 
   }
 }
 
-/** The image that is here counts, whatever its name means in the registry by now; only signatures may be newer. */
+/**
+ * The image that is here counts, whatever its name means in the registry by now; only signatures may be newer. Of two
+ * refusals the one that found a signature tells more.
+ */
 async function verifyStored(
   store: Layout,
   reference: Reference,
@@ -80,7 +83,7 @@ async function verifyStored(
     try {
       return await inRegistry(reference, config, trust, root);
     } catch (error) {
-      throw error instanceof UntrustedImageError ? error : refusal;
+      throw error instanceof UntrustedImageError && error.cause !== undefined ? error : refusal;
     }
   }
 }
