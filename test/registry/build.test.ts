@@ -225,6 +225,23 @@ const PEER_MODULE = `(module
   (memory (export "memory") 1)
   (func (export "gadgetAPIVersion") (result i64) (i64.const 1)))`;
 
+describe('a build on a terminal', () => {
+  it('names each step while it lasts, without a bar', async () => {
+    const folder = sample();
+    // script(1) makes the terminal; none of the words needs quotes.
+    const onTerminal = 'mount --bind "$0" /var/lib && exec script -qefc "stty cols 80; $*" /dev/null';
+    const varLib = temporaryDirectory();
+    const { status, stdout } = await runIg(['image', 'build', folder], {
+      inside: ['unshare', '-m', 'sh', '-c', onTerminal, varLib],
+      env: { HOME: varLib },
+    });
+    expect(stdout).toContain('compile program.bpf.c for amd64 …');
+    expect(stdout).toContain('compile program.bpf.c for amd64: done\r\n');
+    expect(stdout).not.toMatch(/[█░]|0 B/);
+    expect(status).toBe(0);
+  });
+});
+
 describe('the check of gadget.yaml', () => {
   it('lists all that does not fit, each with its line', async () => {
     const metadata = `name: trace_sample

@@ -40,6 +40,8 @@ export async function openProgress(): Promise<ProgressReport> {
     forceRedraw: true,
     clearOnComplete: true,
     format: (options, { progress, value, total }, { title }: { title: string }) => {
+      // A step, such as a compilation: nobody knows how far it is.
+      if (total === 0) return `${title} …`;
       const done = Math.round(barsize * Math.min(1, progress));
       const bar = '█'.repeat(done) + '░'.repeat(barsize - done);
       return `${title.slice(0, TITLE_WIDTH).padEnd(TITLE_WIDTH)} ${bar} ${sizeText(value)} / ${sizeText(total)}`;
