@@ -169,11 +169,12 @@ export class RegistryRepository implements Target {
     }
   }
 
+  /** Asks for leave to write, too, as that comes next. */
   async has(descriptor: Descriptor): Promise<boolean> {
     if (!isManifest(descriptor)) return hasBlob(this.#origin, descriptor);
     const to = contentPath(descriptor);
     const headers = { accept: descriptor.mediaType };
-    const response = await this.#origin.send({ method: 'HEAD', to, headers });
+    const response = await this.#origin.send({ method: 'HEAD', to, headers, actions: 'pull,push' });
     if (response.statusCode === 404) return false;
     if (response.statusCode === 200) return true;
     throw await this.#origin.failure(response, to, `manifest ${descriptor.digest}`);

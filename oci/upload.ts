@@ -163,7 +163,7 @@ async function commitRequest(
 /** Whether the registry has the blob in this repository. */
 export async function hasBlob(endpoint: Endpoint, { digest, size }: Descriptor): Promise<boolean> {
   const to = `blobs/${digest}`;
-  const response = await endpoint.send({ method: 'HEAD', to });
+  const response = await endpoint.send({ method: 'HEAD', to, actions: 'pull,push' });
   const length = headerOf(response, 'content-length');
   if (response.statusCode === 404) return false;
   if (response.statusCode === 200) return length === undefined || Number(length) === size;

@@ -124,6 +124,7 @@ describe('who may not write', () => {
     const { authFile: _without, ...options } = registry.options();
     const failure = copyImage(layout, open(name, options), name);
     await expect(failure).rejects.toThrow(UnauthorizedError);
+    await expect(failure).rejects.toThrow(/to write to .* you may not write there, or you need to log in/);
   });
 
   it('is told, without the CA', async () => {
