@@ -1,8 +1,8 @@
 // Builds a gadget's Wasm component from AssemblyScript: node build.js ENTRY.ts OUT.wasm
 // The output depends on the sources and the versions of the tools only.
 
-import { access, readFile, writeFile } from 'node:fs/promises';
-import { basename, dirname, join, resolve } from 'node:path';
+import { access, readFile, realpath, writeFile } from 'node:fs/promises';
+import { basename, delimiter, dirname, isAbsolute, join, resolve } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { componentEmbed, componentNew, parse, print } from '@bytecodealliance/jco-transpile/wasm-tools';
 
@@ -34,7 +34,7 @@ export async function build(entry) {
   return componentNew(embedded, []);
 }
 
-/** The compiler of this installation, else one that npm installed for all. */
+/** The compiler of this installation, else the one whose `asc` is in PATH, else one that npm installed for all. */
 async function findCompiler() {
   try {
     return (await import('assemblyscript/asc')).default;
@@ -42,8 +42,9 @@ async function findCompiler() {
     if (error.code !== 'ERR_MODULE_NOT_FOUND') throw error;
   }
   const prefixes = [join(dirname(process.execPath), '..'), '/usr/local', '/usr'];
-  for (const prefix of prefixes) {
-    const path = join(prefix, 'lib/node_modules/assemblyscript/dist/asc.js');
+  const packages = prefixes.map((prefix) => join(prefix, 'lib/node_modules/assemblyscript'));
+  for (const folder of [...(await packagesInPath()), ...packages]) {
+    const path = join(folder, 'dist/asc.js');
     const found = await access(path).then(
       () => true,
       () => false,
@@ -54,6 +55,15 @@ async function findCompiler() {
   throw new NoCompilerError(
     `There is no AssemblyScript compiler; get it with: npm install -g assemblyscript@${devDependencies.assemblyscript}`,
   );
+}
+
+/** npm puts a link there, wherever its packages are: `asc` → `…/assemblyscript/bin/asc.js`. */
+async function packagesInPath() {
+  const folders = (process.env.PATH ?? '').split(delimiter).filter(isAbsolute);
+  const found = await Promise.all(
+    folders.map((folder) => realpath(join(folder, 'asc')).catch(() => undefined)),
+  );
+  return found.filter((path) => path?.endsWith('/bin/asc.js')).map((path) => join(path, '../..'));
 }
 
 async function compile(entry) {
