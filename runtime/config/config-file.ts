@@ -10,6 +10,7 @@ import { checkValue } from './values.js';
 export const SYSTEM_CONFIG = '/etc/ig/config.yaml';
 const MAX_CONFIG_BYTES = 1 << 20;
 const MAX_DEPTH = 4;
+const MAX_ALIASES = 100;
 
 /** What a file sets: by key, with the line it stands in. */
 export interface ConfigFile {
@@ -57,22 +58,25 @@ async function readConfigFile(path: string): Promise<ConfigFile> {
       const key = `${prefix}${name}`.toLowerCase();
       const setting = SETTINGS.find((known) => known.key === key);
       if (setting !== undefined) {
-        values.set(key, checkValue(setting, plain(value), `${place}: ${setting.key}`));
-      } else if (
-        isMap(value) &&
-        depth < MAX_DEPTH &&
-        SETTINGS.some((known) => known.key.startsWith(`${key}.`))
-      ) {
-        visit(value, `${key}.`, depth + 1);
+        values.set(key, checkValue(setting, plain(value, place), `${place}: ${setting.key}`));
+      } else if (depth < MAX_DEPTH && SETTINGS.some((known) => known.key.startsWith(`${key}.`))) {
+        if (isMap(value)) visit(value, `${key}.`, depth + 1);
+        else if (plain(value, place) !== null) {
+          throw new ConfigError(`${place}: ${key}: expected keys and values`);
+        }
       } else {
         warnings.push(unknownKey(key, place));
       }
     }
   };
-  const plain = (node: unknown): unknown =>
-    (node as { toJS?: (document: unknown, options: object) => unknown } | null)?.toJS?.(document, {
-      maxAliasCount: 100,
-    }) ?? null;
+  const plain = (node: unknown, place: string): unknown => {
+    try {
+      const { toJS } = (node ?? {}) as { toJS?: (document: unknown, options: object) => unknown };
+      return toJS?.call(node, document, { maxAliasCount: MAX_ALIASES }) ?? null;
+    } catch (cause) {
+      throw new ConfigError(`${place}: ${(cause as Error).message}`, { cause });
+    }
+  };
   if (document.contents !== null) visit(document.contents, '', 0);
   return { path, values, warnings };
 }

@@ -70,6 +70,13 @@ describe('the configuration', () => {
     });
   });
 
+  it('has no mirrors of registries that cannot be, nor settings in a section that is empty', async () => {
+    const env = { INSPEKTOR_GADGET_MIRRORS: '__proto__=https://a/v2' };
+    const { registry, warnings } = await loadConfig({ config: file('operator:\n  oci:\n') }, env);
+    expect(Object.hasOwn(registry.mirrors ?? {}, 'ghcr.io')).toBe(false);
+    expect(warnings).toEqual([]);
+  });
+
   it('takes public keys as texts and as files', async () => {
     const path = join(directory, 'key.pub');
     writeFileSync(path, KEY);
@@ -112,6 +119,8 @@ describe('the configuration', () => {
     ['mirrors: {ghcr.io: [mirror.example]}', ':1: mirrors: expected a map such as'],
     ['mirrors: [', ':1: Flow sequence in block collection'],
     ['- a', ':1: expected keys and values'],
+    ['operator:\n  oci: [verify-image]', ':2: operator.oci: expected keys and values'],
+    ['mirrors: *none', ':1: Unresolved alias'],
     ['operator.oci.public-keys: /one/file', 'expected a list of texts'],
   ])('refuses %j', async (text, message) => {
     const config = file(text);

@@ -47,7 +47,8 @@ export function parseVariable(setting: Setting, text: string, variable: string):
     case 'identities':
       return checkValue(setting, items.map(identityIn), variable);
     case 'map': {
-      const map: Record<string, string[]> = {};
+      // Without a prototype, so that any key is just a key.
+      const map = Object.create(null) as Record<string, string[]>;
       for (const item of items) {
         const equals = item.indexOf('=');
         (map[item.slice(0, Math.max(equals, 0))] ??= []).push(item.slice(equals + 1));
