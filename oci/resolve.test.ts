@@ -175,9 +175,12 @@ suite('a path', () => {
   it.each([
     ['./empty', 'there is no image in ./empty'],
     ['.', '. is not an OCI image layout'],
+    ['./sources', 'build that with `ig image build ./sources`'],
   ])('%s without images is refused', async (text, message) => {
     const options = await inDirectoryWith('a/b:1');
     mkdirSync('empty');
+    mkdirSync('sources');
+    writeFileSync('sources/gadget.yaml', '');
     await expect(resolveImage(text, options)).rejects.toThrow(message);
   });
 

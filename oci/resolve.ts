@@ -4,6 +4,7 @@
  * The registry client and the tar reader are loaded only when used: most starts need neither.
  */
 import { existsSync, statSync } from 'node:fs';
+import { join } from 'node:path';
 import { checkAllowed } from './allowed.js';
 import { ANNOTATION } from './descriptor.js';
 import type { Descriptor } from './descriptor.js';
@@ -221,6 +222,11 @@ async function resolveFile(path: string, name: string | undefined): Promise<Reso
   if (found === undefined)
     throw new NotFoundError(`there is no file or directory ${path} to take an image from`);
   const directory = found.isDirectory();
+  if (directory && !existsSync(join(path, 'oci-layout')) && existsSync(join(path, 'gadget.yaml'))) {
+    throw new InvalidImageError(
+      `${path} holds the sources of a gadget, not an image of it; build that with \`ig image build ${path}\``,
+    );
+  }
   const target = directory ? new Layout(path) : await openArchive(path);
   const images = (await target.list()).filter((entry) => !isArtefact(entry.descriptor));
   const { descriptor, reference } = selectEntry(images, path, name);
