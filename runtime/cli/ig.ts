@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 // The `ig` command: names its commands; each command's code is loaded only when it runs.
 
+import { writeSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { UsageError, fail } from './fail.js';
 import {
@@ -100,7 +101,7 @@ program
   .description('print the version')
   .addHelpText('after', '\nExample:\n  ig version')
   .action(() => {
-    process.stdout.write(`v${version()}\n`);
+    writeSync(1, `v${version()}\n`);
   });
 
 program
@@ -112,7 +113,7 @@ program
   )
   .action(async (shell: string) => {
     const { completion } = await import('./completion.js');
-    process.stdout.write(completion(shell, program));
+    writeSync(1, completion(shell, program));
   });
 
 /** The words behind the command's own name, as the user typed them. */

@@ -242,6 +242,24 @@ describe('a build on a terminal', () => {
   });
 });
 
+describe('the output of a command', () => {
+  it.each([
+    ['image build', () => ['image', 'build', sample()]],
+    ['version', () => ['version']],
+    ['completion', () => ['completion', 'bash']],
+  ])('that cannot be written is one sentence: %s', async (_name, args) => {
+    const varLib = temporaryDirectory();
+    const toFull = 'mount --bind "$0" /var/lib && exec "$@" >/dev/full';
+    const { status, stderr } = await runIg(args(), {
+      inside: ['unshare', '-m', 'sh', '-c', toFull, varLib],
+      env: { HOME: varLib },
+    });
+    expect(stderr).toMatch(/^Error: .*no space left on device.*\n$/im);
+    expect(stderr).not.toMatch(/\n\s+at /);
+    expect(status).toBe(1);
+  });
+});
+
 describe('the check of gadget.yaml', () => {
   it('lists all that does not fit, each with its line', async () => {
     const metadata = `name: trace_sample

@@ -7,6 +7,7 @@ import type { BuiltGadget } from '../../build/gadget.js';
 import { say } from '../fail.js';
 import { version } from '../version.js';
 import type { BuildFlags } from './commands.js';
+import { printOut } from './print.js';
 import { openProgress } from './progress.js';
 import { newName, openStore } from './store.js';
 
@@ -18,14 +19,16 @@ export async function build(path: string, flags: BuildFlags): Promise<void> {
   const progress = await openProgress();
   // What compilers say comes when the bars are gone.
   const said: (() => void)[] = [];
+  let result: string;
   try {
     const gadget = await compile(path, flags, progress, said);
     const digest = await store(gadget, reference, progress);
-    said.push(() => printResult(gadget, reference, digest, flags.json ?? false));
+    result = resultText(gadget, reference, digest, flags.json ?? false);
   } finally {
     progress.close();
     for (const print of said) print();
   }
+  await printOut(result);
 }
 
 async function compile(
@@ -64,13 +67,11 @@ async function store(gadget: BuiltGadget, reference: Reference, progress: Progre
   return digest;
 }
 
-function printResult({ platforms }: BuiltGadget, reference: Reference, digest: string, json: boolean): void {
+function resultText({ platforms }: BuiltGadget, reference: Reference, digest: string, json: boolean): string {
   const result = {
     reference: String(reference),
     digest,
     platforms: platforms.map(({ architecture }) => `linux/${architecture}`),
   };
-  process.stdout.write(
-    json ? `${JSON.stringify(result)}\n` : `Successfully built ${result.reference}@${digest}\n`,
-  );
+  return json ? `${JSON.stringify(result)}\n` : `Successfully built ${result.reference}@${digest}\n`;
 }

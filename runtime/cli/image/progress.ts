@@ -64,6 +64,8 @@ class Report implements ProgressReport {
     this.totalBytes += totalBytes;
     const bar = done ? undefined : this.#bars?.create(totalBytes, 0, { title });
     this.#pieces.set(id, { title, totalBytes, isPresent: done, ...(bar && { bar }) });
+    // At once: a short step is over before the bars draw themselves.
+    if (bar !== undefined) this.#bars?.update();
   }
 
   advance(id: string, bytes: number): void {
