@@ -5,7 +5,7 @@ export * from './elf.js';
 export * from './errors.js';
 export { hasKernelBtf, KERNEL_BTF_PATH, libbpfVersion, numPossibleCpus } from './features.js';
 export { Link, type ReadOptions } from './link.js';
-export { BpfMap, type MapSpec, type NewMap } from './map.js';
+export { BpfMap, type MapSpec, type NewMap, type SharedMap } from './map.js';
 export { BpfObject, ObjectSpec, Program, type OpenOptions, type ProgramSpec } from './object.js';
 export type { AttachOptions } from './attach/index.js';
 export { RingReader } from './ring.js';

@@ -11,6 +11,11 @@ export interface MapSpec {
   readonly maxEntries: number;
 }
 
+/** A map as one thread shows it to another. */
+export interface SharedMap extends MapSpec {
+  readonly fd: number;
+}
+
 export interface NewMap extends MapSpec {
   /** BPF_F_* of include/uapi/linux/bpf.h; 0 when left out. */
   readonly flags?: number;
@@ -40,6 +45,12 @@ export class BpfMap implements MapSpec {
     this.isPerCpu = spec.type.startsWith('percpu_') || spec.type.startsWith('lru_percpu_');
     this.lookupSize = this.isPerCpu ? roundUp8(spec.valueSize) * native().numPossibleCpus() : spec.valueSize;
     this.#native = handle;
+  }
+
+  /** A map that another thread holds, and must hold longer than this object. */
+  static borrow(map: SharedMap): BpfMap {
+    const Native = native().BpfMap;
+    return new BpfMap(map, new Native(map.fd));
   }
 
   /** Creates a map that lives until it is closed and no program uses it. Throws {@link BpfError}. */

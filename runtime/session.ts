@@ -9,6 +9,9 @@ import { Layout, defaultStorePath } from '../oci/layout.js';
 import { ociArchitecture } from '../oci/descriptor.js';
 import { type ResolveOptions, type ResolvedImage, resolveImage } from '../oci/resolve.js';
 import type { PreparedGuest } from '../wasm/host/component.js';
+import type { PreparedCore } from '../wasm/host/core/prepare.js';
+import { LOG_LEVEL } from '../wasm/host/core/services.js';
+import { moduleForm } from '../wasm/host/module-form.js';
 import type { Config } from './config/config.js';
 import type { TableChange } from './containers/change.js';
 import type { EngineOptions } from './containers/engines/index.js';
@@ -81,12 +84,16 @@ export interface SessionOptions {
   readonly filters: readonly string[];
   readonly sort?: string;
   readonly maxEntries: number;
+  /** Shows more of what the Wasm module logs. */
+  readonly verbose?: boolean;
 }
 
 export interface SessionListener {
   warn(sentence: string): void;
   outputClosed(): void;
   failed(error: Error): void;
+  /** What the Wasm module says of itself. */
+  log(sentence: string): void;
 }
 
 /** What became of the events of a session. */
@@ -98,8 +105,18 @@ export interface Account {
 
 /** The fields of a gadget, with those that its Wasm module adds: the module is started for that. */
 export async function describeFields(gadget: Gadget): Promise<readonly FieldDescription[]> {
-  const config = pipelineConfig(gadget, await prepareGuest(gadget), [], {
-    values: new Map(),
+  const { fields } = await describe(gadget, await prepareGuest(gadget), new Map());
+  return fields;
+}
+
+/** What the pipeline would be, found out without anything in the kernel. */
+async function describe(
+  gadget: Gadget,
+  guest: Guest | undefined,
+  values: ReadonlyMap<string, string>,
+): Promise<Pick<Pipeline, 'fields' | 'settings'>> {
+  const config = pipelineConfig(gadget, guest, undefined, {
+    values,
     selection: {},
     engines: {},
     output: { mode: 'json', fd: 1 },
@@ -114,32 +131,48 @@ export async function describeFields(gadget: Gadget): Promise<readonly FieldDesc
     unknownMntns: () => undefined,
     catchUp: () => undefined,
   };
-  const pipeline = await Pipeline.start({ ...config, containers: () => nobody }, quiet);
-  return pipeline.fields;
+  return Pipeline.start({ ...config, containers: () => nobody }, quiet);
 }
 
-async function prepareGuest({ wasm }: Gadget): Promise<PreparedGuest | undefined> {
+type Guest = PreparedGuest | PreparedCore;
+
+async function prepareGuest({ wasm }: Gadget): Promise<Guest | undefined> {
   if (wasm === undefined) return undefined;
+  if (moduleForm(wasm) === 'core') {
+    const { prepareCore } = await import('../wasm/host/core/prepare.js');
+    return prepareCore(wasm);
+  }
   const { prepareComponent } = await import('../wasm/host/component.js');
   return prepareComponent(wasm, { cacheDirs: cacheDirs() });
 }
 
 function pipelineConfig(
   gadget: Gadget,
-  guest: PreparedGuest | undefined,
-  rings: PipelineConfig['rings'],
+  guest: Guest | undefined,
+  loaded: LoadedGadget | undefined,
   options: SessionOptions,
 ): PipelineConfig {
-  const values = gadget.completeValues(options.values, rings.length === 0);
+  const values = gadget.completeValues(options.values, loaded === undefined);
+  const logLevel = options.verbose === true ? LOG_LEVEL.trace : LOG_LEVEL.info;
   return {
     sources: gadget.sources,
-    rings,
+    rings: loaded?.rings ?? [],
     output: options.output,
     filters: options.filters,
     maxEntries: options.maxEntries,
     bootToEpochNs: bootToEpochNs(),
     guestBudgetMs: GUEST_BUDGET_MS,
-    ...(guest === undefined ? {} : { wasm: { guest, params: gadget.wasmValues(values), enabled: true } }),
+    ...(guest === undefined
+      ? {}
+      : {
+          wasm: {
+            guest,
+            params: gadget.wasmValues(values),
+            enabled: true,
+            logLevel,
+            maps: loaded?.maps ?? [],
+          },
+        }),
     ...(options.sort === undefined ? {} : { sort: options.sort }),
   };
 }
@@ -158,6 +191,23 @@ function isIdTag(tag: string): boolean {
 
 function nodeNaming(onKubernetes: boolean): { node?: string } {
   return onKubernetes ? { node: nodeName() } : {};
+}
+
+/** How lines of a level start. */
+const LOG_WORDS = ['Error: ', 'Warning: '];
+
+/** Has a Wasm module that changes the gadget's configuration do so; others wait for the loaded gadget. */
+async function configure(
+  gadget: Gadget,
+  preparing: Promise<Guest | undefined>,
+  values: ReadonlyMap<string, string>,
+): Promise<void> {
+  // What is no core module need not be ready before the gadget is loaded.
+  if (gadget.wasm === undefined || moduleForm(gadget.wasm) !== 'core') return;
+  const guest = await preparing;
+  if (guest === undefined || !('form' in guest) || !guest.configures) return;
+  const { settings } = await describe(gadget, guest, values);
+  gadget.configure(settings);
 }
 
 /** Transpiled modules: the user's cache, and the one shipped with the package. */
@@ -188,15 +238,18 @@ export class Session {
       readAccounts: showsAccounts(gadget, options),
       atSyscalls: gadget.enabledSections(values).some((section) => section.includes('/syscalls/')),
     });
-    const loading = gadget.load(values, manager.filterMap);
+    const preparing = prepareGuest(gadget);
+    const loading = configure(gadget, preparing, options.values).then(() =>
+      gadget.load(values, manager.filterMap),
+    );
     let pipeline: Pipeline | undefined;
     try {
       // Only attaching has an order: the manager's tracker comes before the gadget.
-      const [loaded, guest] = await Promise.all([loading, prepareGuest(gadget), manager.start()]);
+      const [loaded, guest] = await Promise.all([loading, preparing, manager.start()]);
       const { onKubernetes } = manager;
       const view = options.view?.(onKubernetes);
       const output = view === undefined ? options.output : { ...options.output, view };
-      const config = pipelineConfig(gadget, guest, loaded.rings, { ...options, output });
+      const config = pipelineConfig(gadget, guest, loaded, { ...options, output });
       const containers = (): NonNullable<ReturnType<NonNullable<PipelineConfig['containers']>>> => ({
         changes: manager.table.snapshot(),
         hostMntns: hostMntns(),
@@ -218,6 +271,7 @@ export class Session {
           failed: (error) => listener.failed(error),
           unknownMntns: (mntns, pid) => manager.identify(mntns, pid),
           catchUp: () => manager.poll(),
+          guestLog: (level, text) => listener.log(`${LOG_WORDS[level] ?? ''}${gadget.name}: ${text}`),
         },
         worker,
       );

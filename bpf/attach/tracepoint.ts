@@ -39,12 +39,21 @@ export const tracepoint: AttachKind = {
 
 /** The id of `CATEGORY/NAME`; undefined if this kernel has no such tracepoint. */
 function tracepointId(target: string): number | undefined {
+  const id = readTracepointFile(target, 'id');
+  return id === undefined ? undefined : Number.parseInt(id, 10);
+}
+
+/**
+ * What tracefs says of the tracepoint `CATEGORY/NAME` in a file: `id`, `format`. Undefined if this kernel has no such
+ * tracepoint. Throws BpfError where there is no tracefs and none can be mounted.
+ */
+export function readTracepointFile(target: string, file: 'id' | 'format'): string | undefined {
   const mounted = MOUNTED.find((path) => existsSync(join(path, 'events')));
-  if (mounted !== undefined) return idIn(mounted, target);
+  if (mounted !== undefined) return readBelow(mounted, target, file);
   // Minimal systems mount no tracefs. One of our own, which no one else sees, needs no change to the machine.
   const fd = mountTracefs(target);
   try {
-    return idIn(`/proc/self/fd/${fd}`, target);
+    return readBelow(`/proc/self/fd/${fd}`, target, file);
   } finally {
     closeSync(fd);
   }
@@ -65,7 +74,7 @@ function mountTracefs(target: string): number {
   }
 }
 
-function idIn(tracefs: string, target: string): number | undefined {
-  const path = join(tracefs, 'events', target, 'id');
-  return existsSync(path) ? Number.parseInt(readFileSync(path, 'latin1'), 10) : undefined;
+function readBelow(tracefs: string, target: string, file: string): string | undefined {
+  const path = join(tracefs, 'events', target, file);
+  return existsSync(path) ? readFileSync(path, 'latin1') : undefined;
 }

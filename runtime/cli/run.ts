@@ -135,6 +135,7 @@ function sessionOptions(flags: RunFlags, given: ReadonlyMap<string, string>): Se
     output,
     filters: flags.filter,
     maxEntries: flags.maxEntries,
+    verbose: flags.verbose,
     ...(flags.sort === undefined ? {} : { sort: flags.sort }),
   };
 }
@@ -181,6 +182,7 @@ async function runGadget(
       warn: (sentence) => say(`Warning: ${sentence}`),
       outputClosed: () => end.now('closed'),
       failed: (error) => end.now(error),
+      log: say,
     },
     worker,
   );

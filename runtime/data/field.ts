@@ -38,7 +38,7 @@ export interface Field {
   /** Number of values; 1 unless the field is a fixed array of numbers. */
   readonly length: number;
   readonly location: Location;
-  readonly tags: readonly string[];
+  tags: readonly string[];
   annotations: Annotations;
   /** Smaller comes first in outputs. */
   order: number;

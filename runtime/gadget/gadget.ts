@@ -7,6 +7,7 @@ import {
   type Link,
   NotSupportedByKernelError,
   ObjectSpec,
+  type SharedMap,
   hasKernelBtf,
   KERNEL_BTF_PATH,
   parseBtf,
@@ -35,6 +36,11 @@ export interface OpenChecks {
 /** Name of the map by which gadgets filter mount namespaces in the kernel (u64 → u32), and of its switch. */
 const MNTNS_FILTER_MAP = 'gadget_mntns_filter_map';
 const MNTNS_FILTER_SWITCH = 'gadget_filter_by_mntns';
+/** Value of `attach_to` for a program that is to be left out. */
+const DISABLED = 'gadget_program_disabled';
+const SETTING = /^programs\.(\w+)\.attach_to$/;
+/** Programs whose hook the load resolves, by BTF. */
+const TRACING_KINDS = new Set(['tp_btf', 'fentry', 'fexit', 'fmod_ret', 'lsm']);
 const LOSS_COUNTER = /^(.*)_lost_samples$/;
 
 /** A ring buffer to read, and the data source (by place in `Gadget.sources`) that its records belong to. */
@@ -53,6 +59,8 @@ export class Gadget {
   private readonly ebpf: Uint8Array;
   private readonly object: ObjectSpec;
   private readonly schema: EbpfSchema;
+  /** What programs are attached to instead of what their section says; by name in lower case. */
+  private readonly targets: Map<string, string>;
 
   /**
    * Reads an image's parts; the kernel is not asked. Throws GadgetError or BpfError: what is wrong with the gadget.
@@ -85,6 +93,11 @@ export class Gadget {
     if (object.btf.length === 0)
       throw new GadgetError(`the eBPF object of gadget ${name} has no BTF; build it with -g`);
     this.schema = readEbpfSchema(parseBtf(object.btf));
+    this.targets = new Map(
+      Object.entries(metadata.programs).flatMap(([name, { attachTo }]) =>
+        attachTo === undefined ? [] : [[name, attachTo]],
+      ),
+    );
     this.params = [
       ...this.schema.params.map((variable) => this.makeEbpfParam(variable)),
       ...Object.entries(metadata.wasmParams).map(([key, words]) => wasmParam(key, words)),
@@ -149,6 +162,22 @@ export class Gadget {
     return values;
   }
 
+  /**
+   * Changes what the metadata says, before the gadget is loaded: `programs.NAME.attach_to` → the hook, or
+   * `gadget_program_disabled`. Throws GadgetError.
+   */
+  configure(settings: readonly (readonly [key: string, value: string])[]): void {
+    for (const [key, value] of settings) {
+      const name = SETTING.exec(key)?.[1]?.toLowerCase();
+      const known = this.object.programs.some((program) => program.name.toLowerCase() === name);
+      if (name === undefined || !known)
+        throw new GadgetError(
+          `the Wasm module of gadget ${this.name} sets ${key}, but there is no such program`,
+        );
+      this.targets.set(name, value);
+    }
+  }
+
   /** Parameters of the Wasm module; it also sees the eBPF program's. */
   wasmValues(values: ReadonlyMap<string, string>): [string, string][] {
     return this.params.map((param) => [param.key, values.get(param.key) ?? param.defaultValue]);
@@ -176,7 +205,8 @@ export class Gadget {
     for (let object = this.object; ; object = ObjectSpec.open(this.ebpf, this.name, { trusted: true })) {
       try {
         this.prepare(object, values, filterMap, enabled);
-        return new LoadedGadget(await object.load(), enabled, this.schema, this.metadata, notes);
+        const loaded = await object.load();
+        return new LoadedGadget(loaded, enabled, this.schema, this.metadata, this.targets, notes);
       } catch (error) {
         object.close();
         // A kernel that lacks what an optional program needs runs the gadget without it.
@@ -208,7 +238,11 @@ export class Gadget {
       const flag = this.schema.variables.get(MNTNS_FILTER_SWITCH);
       if (flag !== undefined) object.setInitialValue(flag.section, flag.offset, Uint8Array.of(1));
     }
-    for (const { name } of object.programs) if (!enabled.has(name)) object.setAutoload(name, false);
+    for (const { name, section } of object.programs) {
+      const target = this.targets.get(name.toLowerCase());
+      if (!enabled.has(name)) object.setAutoload(name, false);
+      else if (target !== undefined && isTracing(section)) object.setAttachTarget(name, target);
+    }
   }
 
   /** The ELF sections of the programs that `values` enable: their hooks. */
@@ -220,7 +254,7 @@ export class Gadget {
 
   private isEnabled(program: string, values: ReadonlyMap<string, string>): boolean {
     const words = this.metadata.programs[program.toLowerCase()];
-    if (words?.attachTo === 'gadget_program_disabled') return false;
+    if (this.targets.get(program.toLowerCase()) === DISABLED) return false;
     return Object.entries(words?.enabledBy ?? {}).every(([key, value]) => values.get(key) === value);
   }
 
@@ -229,31 +263,43 @@ export class Gadget {
   }
 }
 
+function isTracing(section: string): boolean {
+  return TRACING_KINDS.has(section.replace(/^\?/, '').split(/[/.]/, 1)[0]!);
+}
+
 export class LoadedGadget {
   readonly rings: readonly Ring[];
+  /** All maps of the object, with the descriptors by which the Wasm module's thread reaches them. */
+  readonly maps: readonly SharedMap[];
   private readonly object: BpfObject;
   private readonly enabled: ReadonlySet<string>;
   private readonly metadata: Metadata;
+  private readonly targets: ReadonlyMap<string, string>;
   private readonly notes: readonly string[];
   private readonly lossCounters: readonly { cause: string; map: BpfMap }[];
   private readonly links: Link[] = [];
   private finalLosses: Map<string, number> | undefined;
 
-  /** `notes`: sentences on optional programs that could not be loaded. */
+  /** `targets`: hooks in place of the sections'. `notes`: sentences on optional programs that could not be loaded. */
   constructor(
     object: BpfObject,
     enabled: ReadonlySet<string>,
     schema: EbpfSchema,
     metadata: Metadata,
+    targets: ReadonlyMap<string, string>,
     notes: readonly string[],
   ) {
     this.notes = notes;
+    this.targets = targets;
     this.object = object;
     this.enabled = enabled;
     this.metadata = metadata;
     this.rings = schema.tracers.map((tracer, source) => {
       const map = object.map(tracer.map);
       return { source, fd: map.fd, sizeBytes: map.maxEntries };
+    });
+    this.maps = object.maps.map(({ name, type, keySize, valueSize, maxEntries, fd }) => {
+      return { name, type, keySize, valueSize, maxEntries, fd };
     });
     const rings = new Set(schema.tracers.map((tracer) => tracer.map));
     this.lossCounters = object.maps.flatMap((map) => {
@@ -273,7 +319,9 @@ export class LoadedGadget {
     for (const program of this.object.programs) {
       if (!this.enabled.has(program.name)) continue;
       try {
-        this.links.push(program.attach());
+        const target = this.targets.get(program.name.toLowerCase());
+        const elsewhere = target !== undefined && !isTracing(program.section);
+        this.links.push(program.attach(elsewhere ? { target } : {}));
       } catch (error) {
         const optional = this.metadata.programs[program.name.toLowerCase()]?.optional ?? false;
         if (!(optional && error instanceof NotSupportedByKernelError)) throw error;

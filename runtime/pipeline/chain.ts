@@ -45,20 +45,24 @@ export class Chain {
   private readonly filterFields: readonly Field[];
   private readonly order: ((batch: Batch) => Uint32Array | undefined) | undefined;
 
+  /** False for a data source that the Wasm module hides: it gets the events, and nothing is printed. */
+  readonly isShown: boolean;
+
   /** Adds the operators' fields to `source` and compiles its chain. The Wasm module has added its fields before. */
-  constructor(source: DataSource, index: number, config: WorkerConfig, shared: Shared) {
+  constructor(source: DataSource, index: number, config: WorkerConfig, shared: Shared, isShown = true) {
     this.source = source;
+    this.isShown = isShown;
     this.index = index;
     this.shared = shared;
     this.containers =
       config.containers === undefined ? undefined : ContainerNames.of(source, shared.view, config.containers);
     addFormatters(source, { bootToEpochNs: config.bootToEpochNs });
     const users = addUsers(source, {}, this.containers?.users);
-    const filters = config.filters.map((rules) => filter(source, rules));
+    const filters = isShown ? config.filters.map((rules) => filter(source, rules)) : [];
     this.filterFields = filters.flatMap(({ fields }) => fields);
     this.steps = [...(users === undefined ? [] : [users]), ...filters.map(({ apply }) => apply)];
-    this.order = compileOrder(source, config);
-    this.output = makeOutput(source, config.output);
+    this.order = isShown ? compileOrder(source, config) : undefined;
+    this.output = makeOutput(source, isShown ? config.output : { ...config.output, mode: 'none' });
   }
 
   /** Fields that anything reads; the others need not be computed. */
@@ -72,6 +76,12 @@ export class Chain {
     this.run(batch, false);
   }
 
+  /** Takes a batch that the Wasm module made, which does not get it back. */
+  takeMade(batch: Batch): void {
+    this.shared.control.add('read', batch.count);
+    this.run(batch, true, false);
+  }
+
   /** Lets go of the events that waited for a name and have one now, or waited too long. */
   release(nowMs: number): void {
     if (this.held.size === 0) return;
@@ -83,15 +93,16 @@ export class Chain {
     return this.held.size > 0;
   }
 
-  private run(batch: Batch, waited: boolean): void {
+  private run(batch: Batch, waited: boolean, forGuest = true): void {
     const { control, writer, sink } = this.shared;
     const apart = this.containers === undefined ? 0 : this.nameContainers(batch, this.containers, waited);
-    if (batch.kept() > 0 && !this.shared.runGuest(this.index, batch)) {
+    if (forGuest && batch.kept() > 0 && !this.shared.runGuest(this.index, batch)) {
       const lost = batch.kept();
       control.add('lostGuest', lost);
       control.add('filtered', batch.count - apart - lost);
       return;
     }
+    if (!this.isShown) batch.keep.fill(0);
     for (const step of this.steps) step(batch);
     const rows = this.output.write(batch, writer, this.order?.(batch));
     control.add('filtered', batch.count - apart - rows);

@@ -1,10 +1,12 @@
 // What the main thread and a pipeline's worker tell each other; all of it can be cloned to another thread.
 
+import type { SharedMap } from '../../bpf/map.js';
 import type { DataSourceSpec } from '../data/spec.js';
 import type { TableChange } from '../containers/change.js';
 import type { Naming } from './containers.js';
 import type { Sightings } from './sightings.js';
 import type { PreparedGuest } from '../../wasm/host/component.js';
+import type { PreparedCore } from '../../wasm/host/core/prepare.js';
 
 /** A column of a fixed view: the field's name and how the view shows it. */
 export interface ViewColumn {
@@ -39,8 +41,12 @@ export interface WorkerConfig {
   /** Empty to describe the data sources only. */
   readonly rings: readonly RingSource[];
   readonly wasm?: {
-    readonly guest: PreparedGuest;
+    readonly guest: PreparedGuest | PreparedCore;
     readonly params: readonly (readonly [string, string])[];
+    /** The maps of the loaded gadget, for core modules. */
+    readonly maps?: readonly SharedMap[];
+    /** The highest level of what a core module logs that is shown: 0 errors … 4 traces. Default: only errors. */
+    readonly logLevel?: number;
     /** False after too many failures: the module's fields stay, undefined. */
     readonly enabled: boolean;
   };
@@ -73,9 +79,16 @@ export interface FieldDescription {
 }
 
 export type FromWorker =
-  | { readonly type: 'ready'; readonly fields: readonly FieldDescription[] }
+  | {
+      readonly type: 'ready';
+      readonly fields: readonly FieldDescription[];
+      /** What the Wasm module wants changed before the gadget is loaded. */
+      readonly settings: readonly (readonly [key: string, value: string])[];
+    }
   /** The worker cannot go on. */
   | { readonly type: 'failed'; readonly name: string; readonly message: string }
+  /** A line of a core module's, of a level as above. */
+  | { readonly type: 'guestLog'; readonly level: number; readonly text: string }
   | { readonly type: 'guestFailed'; readonly message: string; readonly disabled: boolean }
   /** Mount namespaces have been sighted that the worker has to know of before it goes on. */
   | { readonly type: 'catchUp' }

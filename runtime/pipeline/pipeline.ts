@@ -25,6 +25,8 @@ export interface PipelineListener {
   unknownMntns(mntns: number, pid: number): void;
   /** The worker waits for the news of mount namespaces that have been sighted. */
   catchUp(): void;
+  /** The Wasm module says something; `level` from 0 (error) to 4 (trace). */
+  guestLog?(level: number, text: string): void;
 }
 
 const WATCH_EVERY_MS = 100;
@@ -45,6 +47,8 @@ export function warmWorker(): Worker {
 export class Pipeline {
   /** The fields of all data sources, with what the Wasm module and the operators add. */
   fields: readonly FieldDescription[] = [];
+  /** What the Wasm module wants changed before the gadget is loaded. */
+  settings: readonly (readonly [key: string, value: string])[] = [];
   private readonly control = new Control();
   private readonly config: PipelineConfig;
   private readonly listener: PipelineListener;
@@ -150,6 +154,7 @@ export class Pipeline {
         if (message.type === 'ready') {
           clearTimeout(timer);
           this.fields = message.fields;
+          this.settings = message.settings;
           resolve();
         } else if (message.type === 'failed')
           fail(new PipelineError(message.message, { name: message.name }));
@@ -174,6 +179,9 @@ export class Pipeline {
             ? `${message.message}; events go on without the module`
             : `${message.message}; its batch is lost`,
         );
+        break;
+      case 'guestLog':
+        this.listener.guestLog?.(message.level, message.text);
         break;
       case 'catchUp':
         this.listener.catchUp();

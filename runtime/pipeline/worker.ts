@@ -4,7 +4,6 @@ import { once } from 'node:events';
 import { parentPort, receiveMessageOnPort } from 'node:worker_threads';
 import { RingReader } from '../../bpf/ring.js';
 import { GuestError, PatchError } from '../../wasm/host/errors.js';
-import { PostProcessor } from '../../wasm/host/post-processor.js';
 import { ContainerView } from '../containers/view.js';
 import { Batch, MAX_BATCH_RECORDS, OFFSETS_SIZE_BYTES } from '../data/batch.js';
 import { makeDataSource } from '../data/spec.js';
@@ -12,6 +11,7 @@ import { ByteWriter } from '../output/byte-writer.js';
 import { isHidden } from '../output/column-spec.js';
 import { Chain } from './chain.js';
 import { Control } from './control.js';
+import { type GuestModule, openGuest } from './guest-module.js';
 import type { FieldDescription, FromWorker, ToWorker, WorkerConfig } from './messages.js';
 import { MAX_GUEST_FAILURES } from './limits.js';
 import { SightingGate } from './sightings.js';
@@ -38,11 +38,11 @@ function send(message: FromWorker): void {
 
 /** The Wasm module, and how many batches in a row it failed on. */
 class GuestRunner {
-  private readonly module: PostProcessor;
+  private readonly module: GuestModule;
   private enabled: boolean;
   private failures = 0;
 
-  constructor(module: PostProcessor, enabled: boolean) {
+  constructor(module: GuestModule, enabled: boolean) {
     this.module = module;
     this.enabled = enabled;
   }
@@ -82,16 +82,30 @@ class GuestRunner {
 
 interface Reader {
   readonly chain: Chain;
+  readonly takeMade: () => void;
   readonly ring: RingReader;
   readonly batch: Batch;
   skipped: number;
 }
 
-function build(): { chains: Chain[]; guest: GuestRunner | undefined } {
+interface Built {
+  readonly chains: readonly Chain[];
+  readonly guest: GuestRunner | undefined;
+  readonly settings: readonly (readonly [string, string])[];
+  /** Carries on what the Wasm module emitted until now. */
+  readonly takeMade: () => void;
+}
+
+async function build(): Promise<Built> {
   for (const change of config.containers?.changes ?? []) view.apply(change);
   const sources = config.sources.map(makeDataSource);
   const module =
-    config.wasm === undefined ? undefined : new PostProcessor(config.wasm.guest, config.wasm.params, sources);
+    config.wasm === undefined
+      ? undefined
+      : await openGuest(config.wasm, sources, {
+          log: (level, text) => send({ type: 'guestLog', level, text }),
+          discardsMntns: (mntns) => discardsMntns(mntns),
+        });
   const guest = module === undefined ? undefined : new GuestRunner(module, config.wasm!.enabled);
   const shared = {
     control,
@@ -106,14 +120,26 @@ function build(): { chains: Chain[]; guest: GuestRunner | undefined } {
     },
     catchUp: () => gate?.pass(),
   };
-  const chains = sources.map((source, index) => new Chain(source, index, config, shared));
+  const chains = [...sources, ...(module?.madeSources ?? [])].map(
+    (source, index) => new Chain(source, index, config, shared, module?.isShown?.(index) ?? true),
+  );
   module?.select(chains.map((chain) => chain.usedFields()));
-  return { chains, guest };
+  if (config.rings.length > 0 && config.wasm?.enabled === true) module?.start?.();
+  const takeMade = (): void => {
+    for (const { source, batch } of module?.takeMade?.() ?? []) chains[source]!.takeMade(batch);
+  };
+  return { chains, guest, settings: module?.settings ?? [], takeMade };
+}
+
+function discardsMntns(mntns: bigint): boolean {
+  if (config.containers?.filtering !== true) return false;
+  const [low, high] = [Number(mntns & 0xffff_ffffn), Number(mntns >> 32n)];
+  return !view.isSelected(view.indexOf(low, high));
 }
 
 function describe(chains: readonly Chain[]): FieldDescription[] {
-  return chains.flatMap(({ source }) =>
-    source.valueFields().map((field) => ({
+  return chains.flatMap(({ source, isShown }) =>
+    (isShown ? source.valueFields() : []).map((field) => ({
       dataSource: source.name,
       fullName: field.fullName,
       kind: field.length > 1 ? `${field.kind}[${field.length}]` : field.kind,
@@ -128,7 +154,7 @@ function hear(message: ToWorker, chains: readonly Chain[]): void {
     case 'begin':
       begun = true;
       if (message.printHeader) {
-        for (const chain of chains) chain.output.header(writer);
+        for (const { isShown, output } of chains) if (isShown) output.header(writer);
         sink.flush(writer);
       }
       break;
@@ -150,7 +176,7 @@ function hearAll(chains: readonly Chain[]): void {
 
 /** Reads one batch; returns how many records came. */
 function drain(reader: Reader): number {
-  const { ring, batch, chain } = reader;
+  const { ring, batch, chain, takeMade } = reader;
   const count = ring.drain(batch.bytes, batch.offsets, OFFSETS_SIZE_BYTES, chain.source.recordSize);
   if (ring.skipped > reader.skipped) {
     control.add('read', ring.skipped - reader.skipped);
@@ -160,6 +186,7 @@ function drain(reader: Reader): number {
   if (count > 0) {
     batch.reset(count);
     chain.take(batch);
+    takeMade();
   }
   return count;
 }
@@ -172,6 +199,7 @@ function round(readers: readonly Reader[], nowMs: number): Nap {
     fill = Math.max(fill, reader.ring.availableBytes() / reader.ring.sizeBytes);
     // Those that waited are older than what the ring holds.
     reader.chain.release(nowMs);
+    reader.takeMade();
     records += drain(reader);
   }
   return napAfter(records, fill);
@@ -188,12 +216,16 @@ function wait(readers: readonly Reader[], nap: Nap): void {
 /** What the rings still hold, then what still waits for a name. */
 function drainAll(readers: readonly Reader[]): void {
   for (const reader of readers) while (!sink.closed && drain(reader) > 0);
-  for (const { chain } of readers) chain.release(Infinity);
+  for (const { chain, takeMade } of readers) {
+    chain.release(Infinity);
+    takeMade();
+  }
 }
 
-function loop(chains: readonly Chain[]): void {
+function loop({ chains, takeMade }: Built): void {
   const readers = config.rings.map(({ source, fd, sizeBytes }) => ({
     chain: chains[source]!,
+    takeMade,
     ring: new RingReader(fd, sizeBytes),
     batch: new Batch(BATCH_SIZE_BYTES, MAX_BATCH_RECORDS),
     skipped: 0,
@@ -225,12 +257,14 @@ function awaitBegin(chains: readonly Chain[]): void {
 }
 
 try {
-  const { chains, guest } = build();
-  send({ type: 'ready', fields: describe(chains) });
+  const built = await build();
+  const { chains, guest, settings, takeMade } = built;
+  send({ type: 'ready', fields: describe(chains), settings });
   if (config.rings.length > 0) {
     awaitBegin(chains);
-    loop(chains);
+    loop(built);
     guest?.finish();
+    takeMade();
   }
   if (sink.closed) send({ type: 'outputClosed' });
   send({ type: 'done' });

@@ -85,7 +85,8 @@ export function instantiateGuest(prepared: PreparedGuest): Guest {
   };
 }
 
-function guarded<T>(what: string, call: () => T): T {
+/** Runs a call into a module; whatever it throws becomes a GuestError that says in what it happened. */
+export function guarded<T>(what: string, call: () => T): T {
   try {
     return call();
   } catch (error) {
