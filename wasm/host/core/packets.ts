@@ -87,8 +87,7 @@ export function packetFunctions(context: Context): HostFunctions {
       return 0;
     },
 
-    dataArrayLen: (arrayHandle: number): number =>
-      handles.get(arrayHandle >>> 0, DataArray)?.length ?? 0,
+    dataArrayLen: (arrayHandle: number): number => handles.get(arrayHandle >>> 0, DataArray)?.length ?? 0,
 
     dataArrayGet: (arrayHandle: number, index: number): number => {
       const array = handles.get(arrayHandle >>> 0, DataArray);
