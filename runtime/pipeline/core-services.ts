@@ -100,10 +100,16 @@ function readSymbols(): Set<string> {
       total += size;
       const lines = (rest + chunk.toString('latin1', 0, size)).split('\n');
       rest = lines.pop()!;
-      for (const line of lines) names.add(line.split(/[ \t]/, 3)[2]!);
+      for (const line of lines) names.add(symbolIn(line));
     }
   } finally {
     closeSync(fd);
   }
   return names;
+}
+
+function symbolIn(line: string): string {
+  const start = line.indexOf(' ', line.indexOf(' ') + 1) + 1;
+  const end = line.indexOf('\t', start);
+  return end < 0 ? line.slice(start) : line.slice(start, end);
 }

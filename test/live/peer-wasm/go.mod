@@ -1,0 +1,3 @@
+module peerwasm
+
+go 1.24
