@@ -66,11 +66,12 @@ interface Event {
   readonly count?: number;
 }
 
+/** A snapshot is a list on one line. */
 function eventsOf(stdout: string): Event[] {
   return stdout
     .split('\n')
     .filter(Boolean)
-    .map((line) => JSON.parse(line) as Event);
+    .flatMap((line) => JSON.parse(line) as Event | Event[]);
 }
 
 const tracing = (image: string, ...flags: string[]): Promise<Ig> =>
