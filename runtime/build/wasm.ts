@@ -3,6 +3,7 @@
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { prepareComponent } from '../../wasm/host/component.js';
+import { prepareCore } from '../../wasm/host/core/prepare.js';
 import { type ModuleForm, moduleForm } from '../../wasm/host/module-form.js';
 import { BuildError } from './errors.js';
 import type { GadgetFolder } from './folder.js';
@@ -34,10 +35,6 @@ export async function buildWasm(
   );
 }
 
-/** Modules that the peer's API gives to a core module. */
-const PEER_MODULES = ['ig', 'wasi_snapshot_preview1'];
-const PEER_VERSION = 'gadgetAPIVersion';
-
 /**
  * Checks a module: a component that only exports our interface, or a core module of the peer's API. A component
  * transpiled for that is kept in `cacheDir`. Throws BuildError or WasmError, naming `path`.
@@ -46,27 +43,9 @@ export async function checkWasm(bytes: Uint8Array, path: string, cacheDir: strin
   try {
     const form = moduleForm(bytes);
     if (form === 'component') await prepareComponent(bytes, { cacheDirs: [cacheDir] });
-    else await checkCoreModule(bytes);
+    else await prepareCore(bytes);
     return form;
   } catch (cause) {
     throw new BuildError(`${path} cannot be a gadget's Wasm part: ${(cause as Error).message}`, { cause });
-  }
-}
-
-async function checkCoreModule(bytes: Uint8Array): Promise<void> {
-  const module = await WebAssembly.compile(bytes).catch((cause: unknown) => {
-    throw new BuildError(`it is not valid (${(cause as Error).message})`, { cause });
-  });
-  const foreign = WebAssembly.Module.imports(module).find(({ module: from }) => !PEER_MODULES.includes(from));
-  if (foreign !== undefined) {
-    throw new BuildError(
-      `it imports ${JSON.stringify(foreign.name)} from ${JSON.stringify(foreign.module)}, but core modules can import from ${PEER_MODULES.join(' and ')} only`,
-    );
-  }
-  const names = WebAssembly.Module.exports(module).filter(({ kind }) => kind === 'function').map(({ name }) => name);
-  if (!names.includes(PEER_VERSION)) {
-    throw new BuildError(
-      `it is a core module without the function ${PEER_VERSION}; build it as a component of ig:post-processor, or with the gadget API of Inspektor Gadget`,
-    );
   }
 }

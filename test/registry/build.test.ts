@@ -402,7 +402,7 @@ describe('a folder that cannot be built', () => {
 
   it.each([
     ['(module)', 'a core module without the function gadgetAPIVersion'],
-    ['(module (import "env" "system" (func)))', 'it imports "system" from "env"'],
+    ['(module (import "env" "system" (func)))', 'imports the function system from env'],
     ['(component (import "wasi:cli/stdin@0.2.0" (instance)))', 'imports wasi:cli/stdin@0.2.0'],
   ])('refuses the Wasm module %s', async (wat, sentence) => {
     const folder = emptyFolder({ 'program.wasm': await parseWat(wat), 'gadget.yaml': 'name: x\n' });

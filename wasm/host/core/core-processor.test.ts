@@ -132,7 +132,11 @@ describe('a core module', () => {
   });
 
   it.each([
-    ['without a version', '(module (memory (export "memory") 1))', /has no function gadgetAPIVersion/],
+    [
+      'without a version',
+      '(module (memory (export "memory") 1))',
+      /core module without the function gadgetAPIVersion/,
+    ],
     ['without memory', '(module (func (export "gadgetAPIVersion")))', /does not export its memory/],
     ['that imports from elsewhere', '(module (import "env" "f" (func)))', /imports the function f from env/],
     ['that imports a memory', '(module (import "ig" "m" (memory 1)))', /imports the memory m from ig/],
@@ -232,6 +236,43 @@ describe('data sources and fields', () => {
       )
       .then(({ notes }) => expect(notes()).toEqual([0, 1]));
     expect(source.field('error_raw')!.tags).toEqual(['type:gadget_errno']);
+  });
+
+  it('of operators are there from gadgetPreStart on', async () => {
+    const s = new Script();
+    const source = execSource();
+    const buffer = s.buffer(8);
+    const { processor, notes, read } = await s.run(
+      {
+        init: [
+          s.set('exec', 'getDataSource', s.text('exec')),
+          s.note('dataSourceGetField', s.get('exec'), s.text('runtime.containerName')),
+          s.note('dataSourceSubscribe', s.get('exec'), DATA, 0, 1n),
+        ],
+        preStart: [s.set('name', 'dataSourceGetField', s.get('exec'), s.text('runtime.containerName'))],
+        event: [
+          s.note('fieldGetBuffer', s.get('name'), '(local.get $data)', STRING, buffer),
+          s.note('fieldSet', s.get('name'), '(local.get $data)', STRING, s.text('x')), // not the module's
+        ],
+      },
+      [source],
+    );
+    const name = Buffer.from('web');
+    source.addField({
+      fullName: 'runtime.containerName',
+      kind: 'string',
+      location: {
+        in: 'derived',
+        locate: (_batch, _row, span) => {
+          span.set(name, new DataView(name.buffer, name.byteOffset), 0, name.length);
+          return true;
+        },
+      },
+    });
+    processor.start();
+    processor.process(0, batchOf([exec(1, '')]));
+    expect(notes()).toEqual([0, 0, 3, 1]);
+    expect(read(buffer).toString('latin1', 0, 4)).toBe('web\0');
   });
 
   it('are hidden when they are not referenced', async () => {

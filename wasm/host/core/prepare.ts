@@ -69,7 +69,7 @@ function refuseExports(module: WebAssembly.Module): void {
     exports.some((exported) => exported.name === name && exported.kind === kind);
   if (!has('gadgetAPIVersion', 'function'))
     throw new InvalidModuleError(
-      "the gadget's Wasm module has no function gadgetAPIVersion; build it with the gadget API of Inspektor Gadget, or as a component of ig:post-processor",
+      "the gadget's Wasm module is a core module without the function gadgetAPIVersion; build it as a component of ig:post-processor, or with the gadget API of Inspektor Gadget",
     );
   if (!has('memory', 'memory'))
     throw new InvalidModuleError("the gadget's Wasm module does not export its memory under the name memory");
