@@ -1,6 +1,7 @@
 // One run of a gadget, from image to last event: the place where the rooms meet.
 
-import { homedir } from 'node:os';
+import { createHash } from 'node:crypto';
+import { closeSync, unlinkSync } from 'node:fs';
 import type { Worker } from 'node:worker_threads';
 import { fileURLToPath } from 'node:url';
 import { bootToEpochNs } from '../bpf/clock.js';
@@ -8,8 +9,6 @@ import { type GadgetImage, readGadgetImage } from '../oci/gadget-image.js';
 import { Layout, defaultStorePath } from '../oci/layout.js';
 import { ociArchitecture } from '../oci/descriptor.js';
 import { type ResolveOptions, type ResolvedImage, resolveImage } from '../oci/resolve.js';
-import type { PreparedGuest } from '../wasm/host/component.js';
-import type { PreparedCore } from '../wasm/host/core/prepare.js';
 import { LOG_LEVEL } from '../wasm/host/core/services.js';
 import { moduleForm } from '../wasm/host/module-form.js';
 import type { Config } from './config/config.js';
@@ -20,12 +19,10 @@ import { ContainerManager } from './containers/manager.js';
 import { hostMntns } from './containers/proc.js';
 import { Selector, type SelectorOptions } from './containers/selector.js';
 import { Gadget, type LoadedGadget } from './gadget/gadget.js';
+import { GUEST_BUDGET_MS, type Guest, prepareGuest } from './guest.js';
 import type { Counts } from './pipeline/control.js';
 import type { FieldDescription, OutputRequest, ViewColumn } from './pipeline/messages.js';
 import { Pipeline, type PipelineConfig, type PipelineListener } from './pipeline/pipeline.js';
-
-/** How long a Wasm module may work on one batch. */
-const GUEST_BUDGET_MS = 2000;
 
 export interface OpenOptions {
   readonly config: Config;
@@ -86,6 +83,16 @@ export interface SessionOptions {
   readonly maxEntries: number;
   /** Shows more of what the Wasm module logs. */
   readonly verbose?: boolean;
+  /** A recording to make of the run. */
+  readonly record?: RecordRequest;
+}
+
+export interface RecordRequest {
+  /** A file that is not there yet. */
+  readonly path: string;
+  /** Digest of the gadget's image, and the version of ig. */
+  readonly image: string;
+  readonly ig: string;
 }
 
 export interface SessionListener {
@@ -101,11 +108,13 @@ export interface Account {
   readonly counts: Counts;
   /** Events the kernel side could not send, by cause. */
   readonly kernelLosses: ReadonlyMap<string, number>;
+  /** Events that are not in the recording that was asked for, as it ended before the run. */
+  readonly unrecorded?: number;
 }
 
 /** The fields of a gadget, with those that its Wasm module adds: the module is started for that. */
 export async function describeFields(gadget: Gadget): Promise<readonly FieldDescription[]> {
-  const { fields } = await describe(gadget, await prepareGuest(gadget), new Map());
+  const { fields } = await describe(gadget, await prepareGuest(gadget.wasm), new Map());
   return fields;
 }
 
@@ -132,18 +141,6 @@ async function describe(
     catchUp: () => undefined,
   };
   return Pipeline.start({ ...config, containers: () => nobody }, quiet);
-}
-
-type Guest = PreparedGuest | PreparedCore;
-
-async function prepareGuest({ wasm }: Gadget): Promise<Guest | undefined> {
-  if (wasm === undefined) return undefined;
-  if (moduleForm(wasm) === 'core') {
-    const { prepareCore } = await import('../wasm/host/core/prepare.js');
-    return prepareCore(wasm);
-  }
-  const { prepareComponent } = await import('../wasm/host/component.js');
-  return prepareComponent(wasm, { cacheDirs: cacheDirs() });
 }
 
 function pipelineConfig(
@@ -177,12 +174,12 @@ function pipelineConfig(
   };
 }
 
-/** Whether anything may show what containers call their users; JSON and YAML show every field. */
-function showsAccounts({ sources }: Gadget, { output, filters, sort }: SessionOptions): boolean {
+/** Whether anything may show what containers call their users; JSON, YAML and recordings have every field. */
+function showsAccounts({ sources }: Gadget, { output, filters, sort, record }: SessionOptions): boolean {
   const hasIds = sources.some(({ fields }) => fields.some(({ tags }) => tags.some(isIdTag)));
   const texts = [output.fields, sort, ...filters];
   const asked = texts.some((text) => text !== undefined && /container_/i.test(text));
-  return hasIds && (asked || !['columns', 'none'].includes(output.mode));
+  return hasIds && (asked || record !== undefined || !['columns', 'none'].includes(output.mode));
 }
 
 function isIdTag(tag: string): boolean {
@@ -210,16 +207,30 @@ async function configure(
   gadget.configure(settings);
 }
 
-/** Transpiled modules: the user's cache, and the one shipped with the package. */
-function cacheDirs(): string[] {
-  const own = process.getuid?.() === 0 ? '/var/lib/ig/wasm-cache' : `${homedir()}/.ig/wasm-cache`;
-  return [own, fileURLToPath(new URL('../images/wasm-cache', import.meta.url))];
+/** Makes the file of a recording, of what the pipeline is going to get. Returns its descriptor. */
+async function beginRecording(
+  { path, image, ig }: RecordRequest,
+  { name, metadata, wasm }: Gadget,
+  config: PipelineConfig,
+): Promise<number> {
+  const { createRecording } = await import('./recording/writer.js');
+  const { filtering, hostMntns, node } = config.containers!();
+  const header = {
+    ...{ ig, image, gadget: name, description: metadata.description },
+    sources: config.sources,
+    bootToEpochNs: config.bootToEpochNs,
+    naming: { filtering, hostMntns, ...(node === undefined ? {} : { node }) },
+  };
+  if (wasm === undefined) return createRecording(path, header, undefined);
+  const digest = createHash('sha256').update(wasm).digest('hex');
+  return createRecording(path, { ...header, wasm: { digest, params: config.wasm!.params } }, wasm);
 }
 
 export class Session {
   private readonly loaded: LoadedGadget;
   private readonly manager: ContainerManager;
   private readonly pipeline: Pipeline;
+  private readonly recordFd: number | undefined;
 
   /**
    * Loads the gadget, finds containers, compiles the pipeline, attaches the programs; events flow from here on.
@@ -238,11 +249,12 @@ export class Session {
       readAccounts: showsAccounts(gadget, options),
       atSyscalls: gadget.enabledSections(values).some((section) => section.includes('/syscalls/')),
     });
-    const preparing = prepareGuest(gadget);
+    const preparing = prepareGuest(gadget.wasm);
     const loading = configure(gadget, preparing, options.values).then(() =>
       gadget.load(values, manager.filterMap),
     );
     let pipeline: Pipeline | undefined;
+    let recordFd: number | undefined;
     try {
       // Only attaching has an order: the manager's tracker comes before the gadget.
       const [loaded, guest] = await Promise.all([loading, preparing, manager.start()]);
@@ -257,6 +269,8 @@ export class Session {
         ...nodeNaming(onKubernetes),
         ...(manager.sightings === undefined ? {} : { sightings: manager.sightings }),
       });
+      const complete = { ...config, containers };
+      if (options.record !== undefined) recordFd = await beginRecording(options.record, gadget, complete);
       // What changes while the worker starts is newer than the table it starts with.
       const changes: TableChange[] = [];
       manager.table.subscribe((change) => {
@@ -264,7 +278,7 @@ export class Session {
         else pipeline.tellContainer(change);
       });
       pipeline = await Pipeline.start(
-        { ...config, containers },
+        { ...complete, ...(recordFd === undefined ? {} : { recordFd }) },
         {
           warn: (sentence) => listener.warn(sentence),
           outputClosed: () => listener.outputClosed(),
@@ -278,10 +292,14 @@ export class Session {
       for (const change of changes) pipeline.tellContainer(change);
       for (const sentence of [...manager.warnings, ...loaded.attach()]) listener.warn(sentence);
       pipeline.begin();
-      return new Session(loaded, manager, pipeline);
+      return new Session(loaded, manager, pipeline, recordFd);
     } catch (error) {
       await pipeline?.stop();
       manager.close();
+      if (recordFd !== undefined) {
+        closeSync(recordFd);
+        unlinkSync(options.record!.path);
+      }
       await loading.then(
         (loaded) => loaded.close(),
         () => undefined,
@@ -290,7 +308,13 @@ export class Session {
     }
   }
 
-  private constructor(loaded: LoadedGadget, manager: ContainerManager, pipeline: Pipeline) {
+  private constructor(
+    loaded: LoadedGadget,
+    manager: ContainerManager,
+    pipeline: Pipeline,
+    recordFd: number | undefined,
+  ) {
+    this.recordFd = recordFd;
     this.loaded = loaded;
     this.manager = manager;
     this.pipeline = pipeline;
@@ -306,9 +330,23 @@ export class Session {
     this.manager.settle();
     await this.pipeline.stop();
     const kernelLosses = new Map([...this.loaded.losses(), ...this.manager.losses()]);
-    const account = { counts: this.pipeline.counts(), kernelLosses };
+    const counts = this.pipeline.counts();
     this.loaded.close();
     this.manager.close();
-    return account;
+    return { counts, kernelLosses, ...(await this.endRecording(counts, kernelLosses)) };
+  }
+
+  /** Puts into the recording what it does not hold for others' faults. */
+  private async endRecording(
+    counts: Counts,
+    kernelLosses: ReadonlyMap<string, number>,
+  ): Promise<Pick<Account, 'unrecorded'>> {
+    if (this.recordFd === undefined) return {};
+    const { endRecording } = await import('./recording/writer.js');
+    const unrecorded = counts.read - counts.lostTooLarge - this.pipeline.recorded;
+    const losses = new Map([...kernelLosses, ['record too large', counts.lostTooLarge]]);
+    if (!this.pipeline.recordingFailed) endRecording(this.recordFd, { losses });
+    closeSync(this.recordFd);
+    return this.pipeline.recordingFailed ? { unrecorded } : {};
   }
 }

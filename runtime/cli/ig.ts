@@ -9,7 +9,8 @@ import {
   type ListContainersFlags,
   listContainersOptions,
 } from './list-containers-flags.js';
-import { commanderMistake } from './run-flags.js';
+import type { ReplayFlags } from './replay.js';
+import { commanderMistake, replayOptionGroups } from './run-flags.js';
 import { version } from './version.js';
 
 const program = new Command('ig')
@@ -30,6 +31,8 @@ Examples:
   ig run trace_exec --host                   # every process this machine starts
   ig run trace_exec -c my-container -o json  # those of one container, as JSON
   ig run trace_exec -h                       # the gadget's own flags and fields
+  ig run trace_exec --host --record execs.ig # the same, kept in a file
+  ig replay execs.ig -F comm==bash -o yaml   # shown again, as often and otherwise as you like
   ig list-gadgets                            # what there is to run
   ig list-containers                         # whose events it can show
   source <(ig completion bash)               # complete commands and flags`,
@@ -45,6 +48,16 @@ program
     const { run } = await import('./run.js');
     await run(wordsBehind(command));
   });
+
+const replay = program
+  .command('replay [file]')
+  .description('show a run again that `ig run --record` has recorded: without root, on any machine')
+  .helpOption(false)
+  .action(async (file: string | undefined, flags: ReplayFlags) => {
+    const { replayFile } = await import('./replay.js');
+    await replayFile(file, flags);
+  });
+for (const option of replayOptionGroups().flatMap(({ options }) => options)) replay.addOption(option);
 
 const trace = program.command('trace').description('classic views of gadgets: `ig trace exec`');
 trace

@@ -6,14 +6,19 @@ import { type ContainerFlags, engineOptions, selectionOptions } from './containe
 import { UsageError } from './fail.js';
 import { BOOLEAN_FLAGS, type ImageFlags, imageOptions } from './image-flags.js';
 
-/** What the user gave, after both readings. */
-export interface RunFlags extends ContainerFlags, ImageFlags {
-  readonly timeout: number;
+/** Which events are shown, and how. */
+export interface OutputFlags {
   readonly fields?: string;
   readonly output: string;
   readonly filter: readonly string[];
   readonly sort?: string;
   readonly maxEntries: number;
+}
+
+/** What the user gave, after both readings. */
+export interface RunFlags extends ContainerFlags, ImageFlags, OutputFlags {
+  readonly timeout: number;
+  readonly record?: string;
   readonly ociStoreUser?: boolean;
   readonly validateMetadata?: boolean;
   readonly verbose: boolean;
@@ -46,25 +51,44 @@ export function runOptions(): Option[] {
   return runOptionGroups().flatMap(({ options }) => options);
 }
 
+function outputOptions(): Option[] {
+  return [
+    new Option(
+      '-F, --filter <rules>',
+      'only events that match: field==value, also != >= > <= < ~ (regex) !~; "," = and',
+    ).argParser(list),
+    new Option('--fields <names>', 'columns to show: a comma list, or changes to the default: +field,-field'),
+    new Option('-o, --output <mode>', 'columns, json, jsonpretty, yaml or none').default('columns'),
+    new Option('--sort <fields>', 'order of snapshots: a comma list; "-" before a field = descending'),
+    new Option('--max-entries <n>', 'longest snapshot to show; -1 = all')
+      .default(-1)
+      .argParser(number(-1, Number.MAX_SAFE_INTEGER)),
+  ];
+}
+
+/** Flags of `ig replay`: those of `ig run` that need no kernel and no engine. */
+export function replayOptionGroups(): OptionGroup[] {
+  return [
+    { title: 'Whose events, of those recorded', options: selectionOptions() },
+    {
+      title: 'Which of them, and how',
+      options: [
+        ...outputOptions(),
+        new Option('-v, --verbose', 'say what was recorded; add causes to errors'),
+        new Option('-h, --help', 'show help; with a recording, the fields of its events'),
+      ],
+    },
+  ];
+}
+
 export function runOptionGroups(): OptionGroup[] {
   return [
     { title: 'Whose events', options: selectionOptions() },
     {
       title: 'Which of them, and how',
       options: [
-        new Option(
-          '-F, --filter <rules>',
-          'only events that match: field==value, also != >= > <= < ~ (regex) !~; "," = and',
-        ).argParser(list),
-        new Option(
-          '--fields <names>',
-          'columns to show: a comma list, or changes to the default: +field,-field',
-        ),
-        new Option('-o, --output <mode>', 'columns, json, jsonpretty, yaml or none').default('columns'),
-        new Option('--sort <fields>', 'order of snapshots: a comma list; "-" before a field = descending'),
-        new Option('--max-entries <n>', 'longest snapshot to show; -1 = all')
-          .default(-1)
-          .argParser(number(-1, Number.MAX_SAFE_INTEGER)),
+        ...outputOptions(),
+        new Option('--record <file>', 'also keep the events in a file, for `ig replay`'),
         new Option('-t, --timeout <seconds>', 'stop by itself; 0 = at Ctrl-C')
           .default(0)
           .argParser(number(0, LONGEST_TIMEOUT_S)),

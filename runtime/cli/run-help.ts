@@ -24,6 +24,7 @@ Examples:
   ig run trace_exec --host -o json --filter 'proc.comm~^ba,error!=' --ignore-failed=false
   ig run trace_exec --k8s-namespace shop --k8s-selector 'role=demo,tier!=db'
   ig run trace_exec --host --fields +sessionid,-tty --timeout 10
+  ig run trace_exec --host --record execs.ig     # then: ig replay execs.ig -o json
 `;
 }
 
@@ -53,7 +54,7 @@ Examples:
 }
 
 /** Flags under their headings, the descriptions of all in one column. */
-function describeGroups(groups: readonly OptionGroup[]): string {
+export function describeGroups(groups: readonly OptionGroup[]): string {
   const shown = groups
     .map(({ title, options }) => ({ title, lines: describe(options) }))
     .filter(({ lines }) => lines.length > 0);
@@ -75,7 +76,7 @@ function describe(options: readonly Option[]): { flags: string; text: string }[]
     .map((option) => ({ flags: option.flags, text: help.optionDescription(option) }));
 }
 
-function describeFields(fields: readonly FieldDescription[]): string {
+export function describeFields(fields: readonly FieldDescription[]): string {
   const sources = new Set(fields.map((field) => field.dataSource));
   const name = (field: FieldDescription): string =>
     sources.size > 1 ? `${field.dataSource}: ${field.fullName}` : field.fullName;

@@ -5,7 +5,7 @@ import { isatty } from 'node:tty';
 import type { Worker } from 'node:worker_threads';
 import { missingCapabilities } from '../../bpf/errors.js';
 import type { Progress } from '../../oci/target.js';
-import type { OutputRequest, ViewColumn } from '../pipeline/messages.js';
+import type { ViewColumn } from '../pipeline/messages.js';
 import { warmWorker } from '../pipeline/pipeline.js';
 import type { OpenedGadget, SessionOptions } from '../session.js';
 import { accountLine } from './account.js';
@@ -13,6 +13,8 @@ import { enginesOf, selectionOf } from './container-flags.js';
 import { waitForEnd } from './end.js';
 import { UsageError, fail, say } from './fail.js';
 import { type RunFlags, readFlags, readImage, runOptions } from './run-flags.js';
+import { shownAs, terminalWidth } from './shown-as.js';
+import { version } from './version.js';
 
 /** A fixed look on a gadget, such as that of the classic `ig trace exec`. */
 export interface View {
@@ -122,26 +124,13 @@ async function showPull<T>(pull: (progress: Progress) => Promise<T>): Promise<T>
 }
 
 function sessionOptions(flags: RunFlags, given: ReadonlyMap<string, string>): SessionOptions {
-  const output: OutputRequest = {
-    mode: flags.output,
-    fd: 1,
-    ...(flags.fields === undefined ? {} : { fields: flags.fields }),
-    ...(isatty(1) ? { widthColumns: terminalWidth() } : {}),
-  };
   return {
     values: given,
     selection: selectionOf(flags),
     engines: enginesOf(flags),
-    output,
-    filters: flags.filter,
-    maxEntries: flags.maxEntries,
     verbose: flags.verbose,
-    ...(flags.sort === undefined ? {} : { sort: flags.sort }),
+    ...shownAs(flags),
   };
-}
-
-function terminalWidth(): number {
-  return process.stdout.columns || 80;
 }
 
 /** The pipeline's worker, begun before all else, as it takes longest: half of it loads beside our own modules. */
@@ -173,11 +162,13 @@ async function runGadget(
   worker?: Worker,
 ): Promise<void> {
   const { Session } = await import('../session.js');
+  const { record: path } = flags;
+  const record = path === undefined ? {} : { record: { path, image: opened.image.digest, ig: version() } };
   if (flags.verbose) sayImage(opened);
   const end = waitForEnd();
   const starting = Session.start(
     opened.gadget,
-    options,
+    { ...options, ...record },
     {
       warn: (sentence) => say(`Warning: ${sentence}`),
       outputClosed: () => end.now('closed'),
@@ -197,6 +188,9 @@ async function runGadget(
   if (reason instanceof Error) fail(reason, flags.verbose);
   const line = accountLine(account, flags.verbose);
   if (line !== undefined && reason !== 'closed') say(line);
+  if (account.unrecorded === undefined) return;
+  say(`Warning: ${account.unrecorded} events are missing at the end of the recording ${flags.record ?? ''}`);
+  process.exitCode = 1;
 }
 
 function sayImage({ image, resolved }: OpenedGadget): void {

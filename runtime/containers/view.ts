@@ -70,6 +70,15 @@ export class ContainerView {
   #lastIndex = UNKNOWN;
   #lastEntry: Entry | undefined;
 
+  /** Forgets everything: a copy of another table begins. */
+  clear(): void {
+    this.#tenancies.clear();
+    this.#entries.clear();
+    this.#hostSelected = false;
+    this.#lastIndex = UNKNOWN;
+    this.#lastEntry = undefined;
+  }
+
   /** Takes over a change of the table. A new copy starts with those of `ContainerTable.snapshot()`. */
   apply(change: TableChange): void {
     this.#lastIndex = UNKNOWN;

@@ -4,6 +4,8 @@ import { type Kind, isFixed, widthOf } from './kind.js';
 
 /** The most records one batch holds. */
 export const MAX_BATCH_RECORDS = 2048;
+/** The most bytes of records that the kernel's rings fill one batch with. */
+export const MAX_BATCH_BYTES = 1 << 20;
 
 /** Room at the start of a batch's bytes for its offsets, u32 each, one more than records. */
 export const OFFSETS_SIZE_BYTES = (MAX_BATCH_RECORDS + 2) * 4;

@@ -39,7 +39,7 @@ describe('users', () => {
       { 'proc.creds.uid': 0, 'proc.creds.gid': 10, loginuid: 0xffff_ffff },
       { 'proc.creds.uid': 1000, 'proc.creds.gid': 11, loginuid: 1000 },
     ]);
-    step(batch);
+    step();
     expect(textsOf(source, 'proc.creds.user', batch)).toEqual(['root', 'ana']);
     expect(textsOf(source, 'proc.creds.group', batch)).toEqual(['wheel', 'gid:11']);
     expect(textsOf(source, 'loginuser', batch)).toEqual([undefined, 'ana']);
@@ -70,13 +70,13 @@ describe('users', () => {
     const source = sourceOfIds();
     const step = addUsers(source, files)!;
     const batch = testBatch(source, [{ 'proc.creds.uid': 7 }]);
-    step(batch);
+    step();
     expect(textsOf(source, 'proc.creds.user', batch)).toEqual(['uid:7']);
     writeFileSync(files.passwdPath, 'new:x:7:7::/:/bin/sh\n');
-    step(batch);
+    step();
     expect(textsOf(source, 'proc.creds.user', batch)).toEqual(['uid:7']);
     vi.advanceTimersByTime(1000);
-    step(batch);
+    step();
     expect(textsOf(source, 'proc.creds.user', batch)).toEqual(['new']);
   });
 
@@ -84,7 +84,7 @@ describe('users', () => {
     const source = sourceOfIds();
     const step = addUsers(source, { passwdPath: join(folder, 'none'), groupPath: folder })!;
     const batch = testBatch(source, [{}]);
-    step(batch);
+    step();
     expect(textsOf(source, 'proc.creds.user', batch)).toEqual(['uid:0']);
     expect(textsOf(source, 'proc.creds.group', batch)).toEqual(['gid:0']);
   });
@@ -101,7 +101,7 @@ describe('users', () => {
       const namesOf = (id: number, gid: number, loginuid: number) => {
         const record = { 'proc.creds.uid': id, 'proc.creds.gid': gid, loginuid };
         const batch = testBatch(source, [record, record]);
-        step(batch);
+        step();
         const fields = ['proc.creds.container_user', 'proc.creds.container_group', 'container_loginuser'];
         return fields.map((field) => textsOf(source, field, batch));
       };
@@ -134,11 +134,11 @@ describe('users', () => {
       const source = sourceOfIds();
       const step = addUsers(source, files, { user: () => 'app', group: () => undefined })!;
       const batch = testBatch(source, [{ 'proc.creds.uid': 7 }]);
-      step(batch);
+      step();
       expect(textsOf(source, 'proc.creds.container_user', batch)).toEqual(['app']);
       writeFileSync(files.passwdPath, 'app:x:7:7::/:/bin/sh\n');
       vi.advanceTimersByTime(1000);
-      step(batch);
+      step();
       expect(textsOf(source, 'proc.creds.container_user', batch)).toEqual([undefined]);
     });
   });

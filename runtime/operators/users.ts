@@ -4,7 +4,6 @@ import { readFileSync, statSync } from 'node:fs';
 import type { Batch } from '../data/batch.js';
 import type { DataSource } from '../data/data-source.js';
 import { type Field, type Locator, locatorOf, numberReaderOf } from '../data/field.js';
-import type { BatchStep } from './operator.js';
 import { TextTable } from './text.js';
 
 export interface UserFiles {
@@ -12,6 +11,22 @@ export interface UserFiles {
   readonly passwdPath?: string;
   /** Default /etc/group. */
   readonly groupPath?: string;
+  /** Told the names whenever a file has been read. */
+  readonly onRead?: (of: 'users' | 'groups', names: ReadonlyMap<number, string>) => void;
+  /** Where names are taken from instead: those of the machine that a recording was made on. */
+  readonly recorded?: RecordedNames;
+}
+
+/** Names that do not come from this machine's files. */
+export class RecordedNames {
+  version = 0;
+  users: ReadonlyMap<number, string> = new Map();
+  groups: ReadonlyMap<number, string> = new Map();
+
+  set(of: 'users' | 'groups', names: ReadonlyMap<number, string>): void {
+    this[of] = names;
+    this.version++;
+  }
 }
 
 /**
@@ -33,27 +48,39 @@ const MAX_FILE_BYTES = 16 * 1024 * 1024;
 
 /** Names by id, from a file of lines `name:password:id:…`. */
 class NameFile {
+  private readonly of: 'users' | 'groups';
+  private readonly files: UserFiles;
   private readonly path: string;
   private readonly prefix: string;
   private version = '';
-  private names = new Map<number, string>();
+  private names: ReadonlyMap<number, string> = new Map();
   texts: TextTable;
 
-  constructor(path: string, prefix: string) {
-    this.path = path;
-    this.prefix = prefix;
+  constructor(of: 'users' | 'groups', files: UserFiles) {
+    this.of = of;
+    this.files = files;
+    this.path = of === 'users' ? (files.passwdPath ?? '/etc/passwd') : (files.groupPath ?? '/etc/group');
+    this.prefix = of === 'users' ? 'uid' : 'gid';
     this.texts = this.newTexts();
   }
 
   /** Reads the file again if it changed. Without a file, or without the right to read it, ids stay ids. */
   refresh(): void {
-    const stat = statSync(this.path, { throwIfNoEntry: false });
-    const version =
-      stat === undefined || stat.size > MAX_FILE_BYTES ? '' : `${stat.ino} ${stat.mtimeMs} ${stat.size}`;
+    const { recorded, onRead } = this.files;
+    const version = recorded === undefined ? this.fileVersion() : String(recorded.version);
     if (version === this.version) return;
     this.version = version;
-    this.names = version === '' ? new Map<number, string>() : readNames(this.path);
+    if (recorded === undefined) {
+      this.names = version === '' ? new Map<number, string>() : readNames(this.path);
+      onRead?.(this.of, this.names);
+    } else this.names = recorded[this.of];
     this.texts = this.newTexts();
+  }
+
+  private fileVersion(): string {
+    const stat = statSync(this.path, { throwIfNoEntry: false });
+    if (stat === undefined || stat.size > MAX_FILE_BYTES) return '';
+    return `${stat.ino} ${stat.mtimeMs} ${stat.size}`;
   }
 
   nameOf(id: number): string | undefined {
@@ -107,22 +134,22 @@ const GROUP: IdType = {
  * Unknown ids show as `uid:N`. With `containers`, it adds beside each of these names that of the event's container,
  * under the same name after `container_` (`proc.creds.container_user`, `container_loginuser`): hidden, and undefined
  * unless the container gives the id a name that is not this machine's.
- * Returns the step that keeps the names fresh; undefined when there are no ids.
+ * Returns what keeps the names fresh, to be called before each batch; undefined when there are no ids.
  */
 export function addUsers(
   source: DataSource,
   files: UserFiles = {},
   containers?: ContainerUsers,
-): BatchStep | undefined {
-  const users = new NameFile(files.passwdPath ?? '/etc/passwd', 'uid');
-  const groups = new NameFile(files.groupPath ?? '/etc/group', 'gid');
+): (() => void) | undefined {
+  const users = new NameFile('users', files);
+  const groups = new NameFile('groups', files);
   const addedUsers = addNames(source, USER, users, containers?.user);
   const addedGroups = addNames(source, GROUP, groups, containers?.group);
   if (addedUsers + addedGroups === 0) return undefined;
   let checkAtMs = 0;
   return () => {
     const nowMs = Date.now();
-    if (nowMs < checkAtMs) return;
+    if (nowMs < checkAtMs && files.recorded === undefined) return;
     checkAtMs = nowMs + CHECK_INTERVAL_MS;
     if (addedUsers > 0) users.refresh();
     if (addedGroups > 0) groups.refresh();

@@ -9,12 +9,13 @@ import { addFormatters } from '../operators/formatters.js';
 import { limiter } from '../operators/limiter.js';
 import type { BatchStep } from '../operators/operator.js';
 import { sorter } from '../operators/sort.js';
-import { addUsers } from '../operators/users.js';
+import { type UserFiles, addUsers } from '../operators/users.js';
 import type { ByteWriter } from '../output/byte-writer.js';
 import { columnOf } from '../output/column-spec.js';
 import { createOutput } from '../output/modes.js';
 import type { Output } from '../output/output.js';
 import { resolveField } from '../output/select-columns.js';
+import type { RecordingWriter } from '../recording/writer.js';
 import { ContainerNames } from './containers.js';
 import type { Control } from './control.js';
 import { HoldQueue } from './hold.js';
@@ -32,6 +33,10 @@ export interface Shared {
   readonly askContainer: (mntns: number, pid: number) => void;
   /** Has the view know of every mount namespace whose events may have come. */
   readonly catchUp: () => void;
+  /** Where names of users come from. */
+  readonly userFiles: UserFiles;
+  /** Keeps what the chains take in, in its order. */
+  readonly recorder: Pick<RecordingWriter, 'batch' | 'release'> | undefined;
 }
 
 export class Chain {
@@ -41,6 +46,7 @@ export class Chain {
   private readonly shared: Shared;
   private readonly containers: ContainerNames | undefined;
   private readonly held = new HoldQueue();
+  private readonly refreshUsers: (() => void) | undefined;
   private readonly steps: readonly BatchStep[];
   private readonly filterFields: readonly Field[];
   private readonly order: ((batch: Batch) => Uint32Array | undefined) | undefined;
@@ -57,10 +63,10 @@ export class Chain {
     this.containers =
       config.containers === undefined ? undefined : ContainerNames.of(source, shared.view, config.containers);
     addFormatters(source, { bootToEpochNs: config.bootToEpochNs });
-    const users = addUsers(source, {}, this.containers?.users);
+    this.refreshUsers = addUsers(source, shared.userFiles, this.containers?.users);
     const filters = isShown ? config.filters.map((rules) => filter(source, rules)) : [];
     this.filterFields = filters.flatMap(({ fields }) => fields);
-    this.steps = [...(users === undefined ? [] : [users]), ...filters.map(({ apply }) => apply)];
+    this.steps = filters.map(({ apply }) => apply);
     this.order = isShown ? compileOrder(source, config) : undefined;
     this.output = makeOutput(source, isShown ? config.output : { ...config.output, mode: 'none' });
   }
@@ -70,32 +76,45 @@ export class Chain {
     return withOrigins([...this.output.usedFields(), ...this.filterFields]);
   }
 
-  /** Takes a batch fresh from the kernel. */
-  take(batch: Batch): void {
+  /** Takes a batch fresh from the kernel at that time. */
+  take(batch: Batch, nowMs: number): void {
     this.shared.control.add('read', batch.count);
-    this.run(batch, false);
+    this.refreshUsers?.();
+    const apart =
+      this.containers === undefined ? 0 : this.nameContainers(batch, this.containers, true, nowMs);
+    // Behind the news of containers that naming has waited for, before the module that may never come back.
+    this.shared.recorder?.batch(this.index, batch, nowMs);
+    this.run(batch, apart);
   }
 
   /** Takes a batch that the Wasm module made, which does not get it back. */
   takeMade(batch: Batch): void {
     this.shared.control.add('read', batch.count);
-    this.run(batch, true, false);
+    this.refreshUsers?.();
+    this.run(
+      batch,
+      this.containers === undefined ? 0 : this.nameContainers(batch, this.containers, false, 0),
+      false,
+    );
   }
 
   /** Lets go of the events that waited for a name and have one now, or waited too long. */
   release(nowMs: number): void {
     if (this.held.size === 0) return;
     const batch = this.held.release((mntns, bootNs) => this.containers!.knows(mntns, bootNs), nowMs);
-    if (batch !== undefined) this.run(batch, true);
+    if (batch === undefined) return;
+    this.refreshUsers?.();
+    this.shared.recorder?.release(this.index, nowMs);
+    this.run(batch, this.nameContainers(batch, this.containers!, false, nowMs));
   }
 
   get holding(): boolean {
     return this.held.size > 0;
   }
 
-  private run(batch: Batch, waited: boolean, forGuest = true): void {
+  /** `apart`: how many records are not the batch's any more. */
+  private run(batch: Batch, apart: number, forGuest = true): void {
     const { control, writer, sink } = this.shared;
-    const apart = this.containers === undefined ? 0 : this.nameContainers(batch, this.containers, waited);
     if (forGuest && batch.kept() > 0 && !this.shared.runGuest(this.index, batch)) {
       const lost = batch.kept();
       control.add('lostGuest', lost);
@@ -110,10 +129,9 @@ export class Chain {
   }
 
   /** Returns how many records left the batch otherwise than by a filter: to be held, or lost for want of a name. */
-  private nameContainers(batch: Batch, containers: ContainerNames, waited: boolean): number {
+  private nameContainers(batch: Batch, containers: ContainerNames, fresh: boolean, nowMs: number): number {
     let apart = 0;
-    const nowMs = performance.now();
-    containers.process(batch, !waited, {
+    containers.process(batch, fresh, {
       catchUp: this.shared.catchUp,
       hold: (row, mntns, bootNs, pid) => {
         this.shared.askContainer(mntns, pid);

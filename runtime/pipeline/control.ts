@@ -19,6 +19,9 @@ export const COUNTERS = [
   'lostTooLarge',
 ] as const;
 
+/** Place behind the counters. */
+const RECORDED = COUNTERS.length;
+
 export type Counter = (typeof COUNTERS)[number];
 export type Counts = Record<Counter, number>;
 
@@ -28,7 +31,7 @@ export class Control {
   private readonly flags: Int32Array;
   private readonly counters: Float64Array;
 
-  constructor(memory = new SharedArrayBuffer(COUNTERS_AT_BYTES + COUNTERS.length * 8)) {
+  constructor(memory = new SharedArrayBuffer(COUNTERS_AT_BYTES + (COUNTERS.length + 1) * 8)) {
     this.memory = memory;
     this.flags = new Int32Array(memory, 0, COUNTERS_AT_BYTES / 4);
     this.counters = new Float64Array(memory, COUNTERS_AT_BYTES);
@@ -56,6 +59,15 @@ export class Control {
 
   counts(): Counts {
     return Object.fromEntries(COUNTERS.map((name, index) => [name, this.counters[index]!])) as Counts;
+  }
+
+  /** Counts records that are in the recording; what else becomes of them is another matter. */
+  addRecorded(count: number): void {
+    this.counters[RECORDED] = this.recorded + count;
+  }
+
+  get recorded(): number {
+    return this.counters[RECORDED]!;
   }
 
   /** Counts what a dead worker had read and not finished with. */

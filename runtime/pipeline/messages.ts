@@ -3,6 +3,7 @@
 import type { SharedMap } from '../../bpf/map.js';
 import type { DataSourceSpec } from '../data/spec.js';
 import type { TableChange } from '../containers/change.js';
+import type { SelectorOptions } from '../containers/selector.js';
 import type { Naming } from './containers.js';
 import type { Sightings } from './sightings.js';
 import type { PreparedGuest } from '../../wasm/host/component.js';
@@ -34,12 +35,26 @@ export interface RingSource {
   readonly sizeBytes: number;
 }
 
+/** A recording to read in the place of rings. */
+export interface ReplaySource {
+  readonly fd: number;
+  /** Where its frames begin, in bytes. */
+  readonly framesAt: number;
+  /** A Float64: where the next frame to be worked on begins, for the worker that takes over from one that hangs. */
+  readonly position: SharedArrayBuffer;
+  /** Which of the containers that were recorded are shown; left out, all of them. */
+  readonly selection?: SelectorOptions;
+}
+
 /** What a worker starts with. */
 export interface WorkerConfig {
   readonly control: SharedArrayBuffer;
   readonly sources: readonly DataSourceSpec[];
-  /** Empty to describe the data sources only. */
+  /** Empty to describe the data sources only, or to replay. */
   readonly rings: readonly RingSource[];
+  readonly replay?: ReplaySource;
+  /** Descriptor of the file that what is read is recorded to. */
+  readonly recordFd?: number;
   readonly wasm?: {
     readonly guest: PreparedGuest | PreparedCore;
     readonly params: readonly (readonly [string, string])[];
@@ -69,6 +84,14 @@ export type ToWorker =
   | { readonly type: 'container'; readonly change: TableChange }
   | { readonly type: 'resize'; readonly widthColumns: number };
 
+/** How far a replay came. */
+export interface Replayed {
+  /** What the recorded run lost, by cause; undefined when the end of the recording is missing. */
+  readonly losses: ReadonlyMap<string, number> | undefined;
+  /** Why the rest of the recording cannot be read. */
+  readonly damage?: string;
+}
+
 /** A field as help texts and editors see it. */
 export interface FieldDescription {
   readonly dataSource: string;
@@ -96,4 +119,7 @@ export type FromWorker =
   | { readonly type: 'unknownMntns'; readonly mntns: number; readonly pid: number }
   /** Nobody reads the output any more. */
   | { readonly type: 'outputClosed' }
+  /** Nothing more is recorded. */
+  | { readonly type: 'recordingFailed'; readonly reason: string }
+  | ({ readonly type: 'replayed' } & Replayed)
   | { readonly type: 'done' };

@@ -5,7 +5,7 @@ import type { TableChange } from '../containers/change.js';
 import { Control, type Counts } from './control.js';
 import { PipelineError } from './errors.js';
 import { MAX_GUEST_FAILURES } from './limits.js';
-import type { FieldDescription, FromWorker, ToWorker, WorkerConfig } from './messages.js';
+import type { FieldDescription, FromWorker, Replayed, ToWorker, WorkerConfig } from './messages.js';
 
 export interface PipelineConfig extends Omit<WorkerConfig, 'control' | 'containers'> {
   /** Asked whenever a worker starts. */
@@ -27,6 +27,8 @@ export interface PipelineListener {
   catchUp(): void;
   /** The Wasm module says something; `level` from 0 (error) to 4 (trace). */
   guestLog?(level: number, text: string): void;
+  /** A replay has come to its end. */
+  replayed?(replayed: Replayed): void;
 }
 
 const WATCH_EVERY_MS = 100;
@@ -49,6 +51,8 @@ export class Pipeline {
   fields: readonly FieldDescription[] = [];
   /** What the Wasm module wants changed before the gadget is loaded. */
   settings: readonly (readonly [key: string, value: string])[] = [];
+  /** Whether a recording ended before the run. */
+  recordingFailed = false;
   private readonly control = new Control();
   private readonly config: PipelineConfig;
   private readonly listener: PipelineListener;
@@ -95,6 +99,11 @@ export class Pipeline {
     return this.control.counts();
   }
 
+  /** How many of the events that were read are recorded. */
+  get recorded(): number {
+    return this.control.recorded;
+  }
+
   tellContainer(change: TableChange): void {
     this.post({ type: 'container', change });
   }
@@ -125,12 +134,13 @@ export class Pipeline {
 
   /** Gives a worker its configuration; resolves when it is ready. */
   private employ(worker: Worker): Promise<void> {
-    const { containers, wasm, guestBudgetMs: _, ...rest } = this.config;
+    const { containers, wasm, recordFd, guestBudgetMs: _, ...rest } = this.config;
     const workerConfig: WorkerConfig = {
       ...rest,
       control: this.control.memory,
       ...(wasm === undefined ? {} : { wasm: { ...wasm, enabled: this.wasmEnabled } }),
       ...(containers === undefined ? {} : { containers: containers() }),
+      ...(recordFd === undefined || this.recordingFailed ? {} : { recordFd }),
     };
     this.worker = worker;
     worker.ref();
@@ -191,6 +201,13 @@ export class Pipeline {
         break;
       case 'outputClosed':
         this.listener.outputClosed();
+        break;
+      case 'recordingFailed':
+        this.recordingFailed = true;
+        this.listener.warn(`the recording ends here: ${message.reason}; the run goes on without it`);
+        break;
+      case 'replayed':
+        this.listener.replayed?.(message);
         break;
       case 'done':
         this.finished?.();

@@ -1,6 +1,5 @@
 // Writes output bytes to an fd; gives up when the reader is gone, or slower than a stop may wait.
 
-import { writeSome } from '../../bpf/write.js';
 import type { ByteWriter } from '../output/byte-writer.js';
 import type { Control } from './control.js';
 
@@ -9,16 +8,27 @@ const POLL_MS = 100;
 /** How long a stop waits for a reader that takes nothing. */
 const STOP_PATIENCE_MS = 500;
 
+/** As `writeSome` of bpf/write.ts. */
+export type WriteSome = (
+  fd: number,
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+  timeoutMs: number,
+) => number;
+
 export class Sink {
   /** Nobody reads the output any more. */
   closed = false;
   private readonly fd: number;
   private readonly control: Control;
+  private readonly write: WriteSome;
   private stalledSince: number | undefined;
 
-  constructor(fd: number, control: Control) {
+  constructor(fd: number, control: Control, write: WriteSome) {
     this.fd = fd;
     this.control = control;
+    this.write = write;
   }
 
   /**
@@ -29,7 +39,7 @@ export class Sink {
     let start = 0;
     try {
       while (!this.closed && start < writer.position) {
-        const written = writeSome(this.fd, writer.bytes, start, writer.position, POLL_MS);
+        const written = this.write(this.fd, writer.bytes, start, writer.position, POLL_MS);
         start += written;
         if (written === 0 && this.outOfPatience()) break;
         if (written > 0) this.stalledSince = undefined;

@@ -3,12 +3,15 @@
 import { once } from 'node:events';
 import { parentPort, receiveMessageOnPort } from 'node:worker_threads';
 import { RingReader } from '../../bpf/ring.js';
+import { writeSome } from '../../bpf/write.js';
 import { GuestError, PatchError } from '../../wasm/host/errors.js';
 import { ContainerView } from '../containers/view.js';
-import { Batch, MAX_BATCH_RECORDS, OFFSETS_SIZE_BYTES } from '../data/batch.js';
+import { Batch, MAX_BATCH_BYTES, MAX_BATCH_RECORDS, OFFSETS_SIZE_BYTES } from '../data/batch.js';
 import { makeDataSource } from '../data/spec.js';
 import { ByteWriter } from '../output/byte-writer.js';
+import { RecordedNames } from '../operators/users.js';
 import { isHidden } from '../output/column-spec.js';
+import type { RecordingWriter } from '../recording/writer.js';
 import { Chain } from './chain.js';
 import { Control } from './control.js';
 import { type GuestModule, openGuest } from './guest-module.js';
@@ -18,7 +21,6 @@ import { SightingGate } from './sightings.js';
 import { Sink } from './sink.js';
 import { type Nap, napAfter } from './wakeup.js';
 
-const BATCH_SIZE_BYTES = 1 << 20;
 /** How often events that wait for a name are looked at. */
 const HOLD_POLL_MS = 10;
 
@@ -26,14 +28,28 @@ const port = parentPort!;
 const [config] = (await once(port, 'message')) as [WorkerConfig];
 const control = new Control(config.control);
 const view = new ContainerView();
-const sink = new Sink(config.output.fd, control);
-const writer = new ByteWriter(BATCH_SIZE_BYTES);
+const replaying = config.replay === undefined ? undefined : await import('./replay.js');
+const write =
+  config.replay === undefined ? writeSome : (await import('./plain-write.js')).plainWrite(config.output.fd);
+const sink = new Sink(config.output.fd, control, write);
+const recorder = await openRecorder();
+const writer = new ByteWriter(MAX_BATCH_BYTES);
 const asked = new Set<number>();
+const recordedNames = new RecordedNames();
 let begun = false;
 let gate: SightingGate | undefined;
 
 function send(message: FromWorker): void {
   port.postMessage(message);
+}
+
+async function openRecorder(): Promise<RecordingWriter | undefined> {
+  if (config.recordFd === undefined) return undefined;
+  const { RecordingWriter } = await import('../recording/writer.js');
+  return new RecordingWriter(config.recordFd, {
+    recorded: (events) => control.addRecorded(events),
+    failed: (reason) => send({ type: 'recordingFailed', reason }),
+  });
 }
 
 /** The Wasm module, and how many batches in a row it failed on. */
@@ -97,7 +113,9 @@ interface Built {
 }
 
 async function build(): Promise<Built> {
-  for (const change of config.containers?.changes ?? []) view.apply(change);
+  const changes = config.containers?.changes ?? [];
+  for (const change of changes) view.apply(change);
+  recorder?.start(changes);
   const sources = config.sources.map(makeDataSource);
   const module =
     config.wasm === undefined
@@ -119,6 +137,11 @@ async function build(): Promise<Built> {
       send({ type: 'unknownMntns', mntns, pid });
     },
     catchUp: () => gate?.pass(),
+    userFiles: {
+      onRead: (of: 'users' | 'groups', names: ReadonlyMap<number, string>) => recorder?.names(of, names),
+      ...(replaying === undefined ? {} : { recorded: recordedNames }),
+    },
+    recorder,
   };
   const chains = [...sources, ...(module?.madeSources ?? [])].map(
     (source, index) => new Chain(source, index, config, shared, module?.isShown?.(index) ?? true),
@@ -160,6 +183,7 @@ function hear(message: ToWorker, chains: readonly Chain[]): void {
       break;
     case 'container':
       view.apply(message.change);
+      recorder?.change(message.change);
       if ('mntns' in message.change) asked.delete(message.change.mntns);
       break;
     case 'resize':
@@ -175,7 +199,7 @@ function hearAll(chains: readonly Chain[]): void {
 }
 
 /** Reads one batch; returns how many records came. */
-function drain(reader: Reader): number {
+function drain(reader: Reader, nowMs: number): number {
   const { ring, batch, chain, takeMade } = reader;
   const count = ring.drain(batch.bytes, batch.offsets, OFFSETS_SIZE_BYTES, chain.source.recordSize);
   if (ring.skipped > reader.skipped) {
@@ -185,7 +209,7 @@ function drain(reader: Reader): number {
   }
   if (count > 0) {
     batch.reset(count);
-    chain.take(batch);
+    chain.take(batch, nowMs);
     takeMade();
   }
   return count;
@@ -200,7 +224,7 @@ function round(readers: readonly Reader[], nowMs: number): Nap {
     // Those that waited are older than what the ring holds.
     reader.chain.release(nowMs);
     reader.takeMade();
-    records += drain(reader);
+    records += drain(reader, nowMs);
   }
   return napAfter(records, fill);
 }
@@ -215,7 +239,7 @@ function wait(readers: readonly Reader[], nap: Nap): void {
 
 /** What the rings still hold, then what still waits for a name. */
 function drainAll(readers: readonly Reader[]): void {
-  for (const reader of readers) while (!sink.closed && drain(reader) > 0);
+  for (const reader of readers) while (!sink.closed && drain(reader, performance.now()) > 0);
   for (const { chain, takeMade } of readers) {
     chain.release(Infinity);
     takeMade();
@@ -227,7 +251,7 @@ function loop({ chains, takeMade }: Built): void {
     chain: chains[source]!,
     takeMade,
     ring: new RingReader(fd, sizeBytes),
-    batch: new Batch(BATCH_SIZE_BYTES, MAX_BATCH_RECORDS),
+    batch: new Batch(MAX_BATCH_BYTES, MAX_BATCH_RECORDS),
     skipped: 0,
   }));
   const sightings = config.containers?.sightings;
@@ -260,11 +284,20 @@ try {
   const built = await build();
   const { chains, guest, settings, takeMade } = built;
   send({ type: 'ready', fields: describe(chains), settings });
-  if (config.rings.length > 0) {
+  if (config.rings.length > 0 || config.replay !== undefined) {
     awaitBegin(chains);
-    loop(built);
+    const replayed = replaying?.replay(config, {
+      chains,
+      view,
+      control,
+      sink,
+      takeMade,
+      names: recordedNames,
+    });
+    if (replayed === undefined) loop(built);
     guest?.finish();
     takeMade();
+    if (replayed !== undefined) send({ type: 'replayed', ...replayed });
   }
   if (sink.closed) send({ type: 'outputClosed' });
   send({ type: 'done' });
