@@ -46,7 +46,7 @@ function bash(program: Command): string {
 ${cases.join('\n')}
         esac
         COMPREPLY=($(compgen -W "$flags" -- "$word"))
-    elif [ "$COMP_CWORD" = 2 ] && [ "$command" != run ]; then
+    elif [ "$COMP_CWORD" = 2 ] && [[ $command != run && $command != replay ]]; then
         case $command in
 ${parts.join('\n')}
         completion) words="bash zsh fish" ;;

@@ -25,8 +25,11 @@ export interface ReplayParts {
   readonly names: RecordedNames;
 }
 
-/** Carries all that was recorded through the chains, until it ends, is stopped, or nobody reads the output. */
-export function replay(config: WorkerConfig, parts: ReplayParts): Replayed {
+/**
+ * Carries all that was recorded through the chains. Undefined when it did not come to the end because it was stopped,
+ * or nobody reads the output.
+ */
+export function replay(config: WorkerConfig, parts: ReplayParts): Replayed | undefined {
   const { fd, framesAt, position, selection } = config.replay!;
   const { chains, control, sink, takeMade } = parts;
   const selector = selection === undefined ? undefined : new Selector(selection);
@@ -56,7 +59,7 @@ export function replay(config: WorkerConfig, parts: ReplayParts): Replayed {
   }
   for (const chain of chains) chain.release(Infinity);
   takeMade();
-  return replayed;
+  return control.stopping || sink.closed ? undefined : replayed;
 }
 
 function take(

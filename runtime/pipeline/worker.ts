@@ -15,7 +15,7 @@ import type { RecordingWriter } from '../recording/writer.js';
 import { Chain } from './chain.js';
 import { Control } from './control.js';
 import { type GuestModule, openGuest } from './guest-module.js';
-import type { FieldDescription, FromWorker, ToWorker, WorkerConfig } from './messages.js';
+import type { FieldDescription, FromWorker, Replayed, ToWorker, WorkerConfig } from './messages.js';
 import { MAX_GUEST_FAILURES } from './limits.js';
 import { SightingGate } from './sightings.js';
 import { Sink } from './sink.js';
@@ -286,15 +286,9 @@ try {
   send({ type: 'ready', fields: describe(chains), settings });
   if (config.rings.length > 0 || config.replay !== undefined) {
     awaitBegin(chains);
-    const replayed = replaying?.replay(config, {
-      chains,
-      view,
-      control,
-      sink,
-      takeMade,
-      names: recordedNames,
-    });
-    if (replayed === undefined) loop(built);
+    let replayed: Replayed | undefined;
+    if (replaying === undefined) loop(built);
+    else replayed = replaying.replay(config, { chains, view, control, sink, takeMade, names: recordedNames });
     guest?.finish();
     takeMade();
     if (replayed !== undefined) send({ type: 'replayed', ...replayed });

@@ -1,7 +1,11 @@
 // MessagePack in the subset that recordings use: no extensions, so that reading makes plain data and nothing else.
 
-import { Packr, Unpackr } from 'msgpackr/pack';
+import type * as msgpackr from 'msgpackr';
+import * as pure from 'msgpackr/pack';
 import { RecordingError } from './errors.js';
+
+/** The part of the package that looks for no native code; its types are in the other. */
+const { Packr, Unpackr } = pure as unknown as typeof msgpackr;
 
 const MAX_DEPTH = 16;
 /** What an unpacked frame may hold, keys included: a few bytes must not become much memory. */
