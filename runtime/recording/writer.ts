@@ -1,9 +1,9 @@
 // Writes a recording while the gadget runs: a frame at a time, so that what is in the file is always of use.
 
 import {
-  chownSync,
   closeSync,
   constants,
+  fchownSync,
   fstatSync,
   ftruncateSync,
   openSync,
@@ -43,7 +43,7 @@ export function createRecording(
   let fd: number | undefined;
   try {
     fd = openSync(path, O_WRONLY | O_CREAT | O_EXCL | O_APPEND, 0o600);
-    giveToCaller(path);
+    giveToCaller(fd);
     writeAll(fd, Buffer.from(`${MAGIC}${FORMAT_VERSION}\n`));
     writeFrame(fd, FRAME.header, pack(packable(header)));
     if (module !== undefined) writeFrame(fd, FRAME.module, module);
@@ -56,11 +56,11 @@ export function createRecording(
   }
 }
 
-function giveToCaller(path: string): void {
+function giveToCaller(fd: number): void {
   const { SUDO_UID, SUDO_GID } = process.env;
   if (process.getuid?.() !== 0 || !/^\d{1,10}$/.test(SUDO_UID ?? '') || !/^\d{1,10}$/.test(SUDO_GID ?? ''))
     return;
-  chownSync(path, Number(SUDO_UID), Number(SUDO_GID));
+  fchownSync(fd, Number(SUDO_UID), Number(SUDO_GID));
 }
 
 function packable({ bootToEpochNs, wasm, ...rest }: RecordingHeader): object {

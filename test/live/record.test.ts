@@ -1,5 +1,6 @@
 /** Recordings: made by the built `ig`, shown again by others, elsewhere, and in other ways. */
 import { execFileSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import {
   chmodSync,
   copyFileSync,
@@ -11,6 +12,8 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { type RecordOptions, HEADER, batchOf, record } from '../../runtime/recording/testing.js';
+import { componentOf } from '../../wasm/host/testing.js';
 import { type Ended, Ig, parseAccount, parseEvents, runIg } from '../ig.js';
 import { createTemporaryDirectory, removeDirectory } from '../registry/images.js';
 import { Launcher, type Programs, buildPrograms } from './programs.js';
@@ -144,6 +147,19 @@ describe('ig replay', () => {
     });
   });
 
+  it('stops a module that never comes back, and goes on behind the batch it was stopped in', async () => {
+    const header = await headerOf(HANGING_GUEST);
+    const path = record((writer) => {
+      writer.start([]);
+      for (const comm of ['1', '2', '3', '4', '5']) writer.batch(0, batchOf({ mntns: 0, comm }), 0);
+    }, header);
+    const { status, stdout, stderr } = await runIg(['replay', path, '-o', 'json']);
+    expect(status).toBe(0);
+    expect(stdout).toMatch(/^\{.*"comm":"4".*\}\n\{.*"comm":"5".*\}\n$/);
+    expect(stderr).toMatch(/was stopped; events go on without the module$/m);
+    expect(stderr).toMatch(/^2 events delivered, 6 lost \(3 ring buffer full, 3 Wasm module failed\)$/m);
+  });
+
   it('says in one sentence what is wrong with a file', async () => {
     const { stdout: expected } = await live();
     const text = join(directory, 'text');
@@ -173,6 +189,27 @@ describe('ig replay', () => {
     expect((await runIg(['replay', recording, '-F', 'nope==1'])).status).toBe(2);
   });
 });
+
+/** A module whose `process` never returns. */
+const HANGING_GUEST = `(module
+  (memory (export "memory") 2)
+  (global $heap (mut i32) (i32.const 4096))
+  (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32)
+    (local $at i32)
+    (local.set $at (global.get $heap))
+    (global.set $heap (i32.and (i32.add (i32.add (global.get $heap) (local.get 3)) (i32.const 15)) (i32.const -8)))
+    (local.get $at))
+  (func (export "$I#init") (param i32 i32 i32 i32) (result i32) (i32.const 16))
+  (func (export "$I#select") (param i32 i32))
+  (func (export "$I#process") (param i32 i32 i32 i32) (result i32) (loop $ever (br $ever)) (i32.const 16))
+  (func (export "$I#finish") (result i32) (i32.const 16)))`;
+
+/** A header, and the module it names. */
+async function headerOf(wat: string): Promise<RecordOptions> {
+  const module = await componentOf(wat);
+  const digest = createHash('sha256').update(module).digest('hex');
+  return { header: { ...HEADER, wasm: { digest, params: [] } }, module };
+}
 
 describe('ig run --record', () => {
   let mounted: string | undefined;
