@@ -31,8 +31,8 @@ Examples:
   ig run trace_exec --host                   # every process this machine starts
   ig run trace_exec -c my-container -o json  # those of one container, as JSON
   ig run trace_exec -h                       # the gadget's own flags and fields
-  ig run trace_exec --host --record execs.ig # the same, kept in a file
-  ig replay execs.ig -F comm==bash -o yaml   # shown again, as often and otherwise as you like
+  ig run trace_exec --host --record execs.ig # also kept in a file
+  ig replay execs.ig -F comm==bash -o yaml   # that run again, without root, and shown otherwise
   ig list-gadgets                            # what there is to run
   ig list-containers                         # whose events it can show
   source <(ig completion bash)               # complete commands and flags`,
