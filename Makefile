@@ -28,7 +28,10 @@ SDK := $(shell find wasm/sdk wasm/wit -type f -not -name '*.test.*' -not -name '
 CLANG = $(shell for c in clang clang-22 clang-21 clang-20 clang-19 clang-18 clang-17 clang-16; do \
 	command -v $$c >/dev/null && [ "$$($$c -dumpversion | cut -d. -f1)" -ge 16 ] && echo $$c && break; done)
 
-build: dist/images/index.json dist/runtime/containers/tracker.bpf.o dist/bpf/addon/ig_bpf.node dist/.assets
+# eBPF programs of ig's own.
+OWN_BPF := dist/runtime/containers/tracker.bpf.o dist/runtime/debug/hooks.bpf.o
+
+build: dist/images/index.json $(OWN_BPF) dist/bpf/addon/ig_bpf.node dist/.assets
 
 run: build
 	@$(AS_ROOT) $(IG) $(ARGS)
@@ -61,7 +64,7 @@ dist/bpf/addon/ig_bpf.node: $(wildcard bpf/addon/*) build/.deps node_modules/.pa
 	$(MAKE) -C bpf/addon
 	@touch $@
 
-dist/runtime/containers/tracker.bpf.o: runtime/containers/tracker.bpf.c $(HEADERS) build/.deps
+$(OWN_BPF): dist/%.bpf.o: %.bpf.c $(HEADERS) build/.deps
 	@mkdir -p $(@D)
 	$(CLANG) -O2 -g -Wall -Werror -target bpf -mcpu=v3 -I bpf/include -c $< -o $@
 

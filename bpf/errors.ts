@@ -76,7 +76,14 @@ export function isSystemError(error: unknown): error is SystemError {
 }
 
 /** Linux capability numbers, include/uapi/linux/capability.h. */
-const CAPABILITY_BITS = { CAP_NET_ADMIN: 12n, CAP_SYS_ADMIN: 21n, CAP_PERFMON: 38n, CAP_BPF: 39n } as const;
+const CAPABILITY_BITS = {
+  CAP_NET_ADMIN: 12n,
+  CAP_SYS_PTRACE: 19n,
+  CAP_SYS_ADMIN: 21n,
+  CAP_SYS_RESOURCE: 24n,
+  CAP_PERFMON: 38n,
+  CAP_BPF: 39n,
+} as const;
 
 export type Capability = keyof typeof CAPABILITY_BITS;
 

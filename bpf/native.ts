@@ -99,16 +99,25 @@ export interface Native {
   bootNowNs(): number;
   libbpfVersion(): string;
   mountDetached(type: string): number;
+  probeProgram(type: string, attachType: number, btfId: number, instructions: Uint8Array): void;
+  probeMapType(type: string): void;
+  kernelBtfIds(names: readonly string[], kinds: readonly number[]): number[];
 }
 
 /** From the compiled file (dist/bpf/native.js) and from the source (bpf/native.ts), in that order. */
 const PLACES = ['addon/ig_bpf.node', '../dist/bpf/addon/ig_bpf.node'];
 
-function load(): Native {
+/** Throws {@link AddonError} if it is not there. */
+export function addonPath(): string {
   const here = dirname(fileURLToPath(import.meta.url));
   const path = PLACES.map((place) => join(here, place)).find((place) => existsSync(place));
   if (path === undefined)
     throw new AddonError(`The native addon ${join(here, 'addon/ig_bpf.node')} is missing: run "make build".`);
+  return path;
+}
+
+function load(): Native {
+  const path = addonPath();
   try {
     return createRequire(import.meta.url)(path) as Native;
   } catch (cause) {

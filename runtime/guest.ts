@@ -23,7 +23,7 @@ export async function prepareGuest(wasm: Uint8Array | undefined): Promise<Guest 
 }
 
 /** Transpiled modules: the user's cache, and the one shipped with the package. */
-function cacheDirs(): string[] {
+export function cacheDirs(): [own: string, shipped: string] {
   const own = process.getuid?.() === 0 ? '/var/lib/ig/wasm-cache' : `${homedir()}/.ig/wasm-cache`;
   return [own, fileURLToPath(new URL('../images/wasm-cache', import.meta.url))];
 }

@@ -8,6 +8,7 @@
 #include "below.h"
 #include "map.h"
 #include "object.h"
+#include "probe.h"
 #include "ring.h"
 #include "write.h"
 
@@ -70,6 +71,9 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
     exports.Set("libbpfVersion", Napi::Function::New<libbpf_version>(env));
     exports.Set("bootToEpochNs", Napi::Function::New<boot_to_epoch_ns>(env));
     exports.Set("bootNowNs", Napi::Function::New<boot_now_ns>(env));
+    exports.Set("probeProgram", Napi::Function::New<probe_program>(env));
+    exports.Set("probeMapType", Napi::Function::New<probe_map_type>(env));
+    exports.Set("kernelBtfIds", Napi::Function::New<kernel_btf_ids>(env));
     exports.Set("mountDetached", Napi::Function::New<mount_detached>(env));
     return exports;
 }

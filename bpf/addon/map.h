@@ -9,6 +9,14 @@
 
 namespace ig {
 
+inline bpf_map_type map_type_named(const std::string &name) {
+    for (int type = BPF_MAP_TYPE_UNSPEC + 1; const char *known = libbpf_bpf_map_type_str(bpf_map_type(type));
+         type++)
+        if (name == known)
+            return bpf_map_type(type);
+    return BPF_MAP_TYPE_UNSPEC;
+}
+
 class BpfMap : public Napi::ObjectWrap<BpfMap> {
   public:
     static Napi::Function define(Napi::Env env) {
@@ -32,8 +40,8 @@ class BpfMap : public Napi::ObjectWrap<BpfMap> {
         LIBBPF_OPTS(bpf_map_create_opts, opts, .map_flags = uint_of(info[5]));
         std::string name = text_of(info[1]);
         LogCapture log;
-        fd_ = bpf_map_create(type_named(text_of(info[0])), name.c_str(), uint_of(info[2]), uint_of(info[3]),
-                             uint_of(info[4]), &opts);
+        fd_ = bpf_map_create(map_type_named(text_of(info[0])), name.c_str(), uint_of(info[2]),
+                             uint_of(info[3]), uint_of(info[4]), &opts);
         if (fd_ < 0)
             throw system_error(info.Env(), fd_, "creating the map " + name, &log);
         owned_ = true;
@@ -42,14 +50,6 @@ class BpfMap : public Napi::ObjectWrap<BpfMap> {
     ~BpfMap() { release(); }
 
   private:
-    static bpf_map_type type_named(const std::string &name) {
-        for (int type = BPF_MAP_TYPE_UNSPEC + 1;
-             const char *known = libbpf_bpf_map_type_str(bpf_map_type(type)); type++)
-            if (name == known)
-                return bpf_map_type(type);
-        return BPF_MAP_TYPE_UNSPEC;
-    }
-
     void release() {
         if (owned_)
             ::close(fd_);

@@ -29,7 +29,8 @@ export const kprobe: AttachKind = {
   },
 };
 
-function isKernelSymbol(symbol: string): boolean {
+/** Whether the kernel, modules included, has a function of that name. */
+export function isKernelSymbol(symbol: string): boolean {
   return new RegExp(`^\\S+ [tTwW] ${symbol.replace(/[.$]/g, '\\$&')}(\\s|$)`, 'm').test(
     readFileSync('/proc/kallsyms', 'latin1'),
   );

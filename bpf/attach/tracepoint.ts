@@ -37,8 +37,11 @@ export const tracepoint: AttachKind = {
   },
 };
 
-/** The id of `CATEGORY/NAME`; undefined if this kernel has no such tracepoint. */
-function tracepointId(target: string): number | undefined {
+/**
+ * The id of `CATEGORY/NAME`; undefined if this kernel has no such tracepoint. Throws {@link PermissionError} or
+ * {@link BpfError} where no tracefs is mounted and none can be.
+ */
+export function tracepointId(target: string): number | undefined {
   const id = readTracepointFile(target, 'id');
   return id === undefined ? undefined : Number.parseInt(id, 10);
 }

@@ -97,6 +97,7 @@ const DECLARED: Readonly<Record<string, () => Promise<Command>>> = {
   login: async () => (await import('./login-commands.js')).loginCommand(),
   logout: async () => (await import('./login-commands.js')).logoutCommand(),
   config: async () => (await import('./config-commands.js')).configCommand(),
+  debug: async () => (await import('./debug-command.js')).debugCommand(),
 };
 
 const [asked = ''] = process.argv.slice(2);

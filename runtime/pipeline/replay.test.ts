@@ -75,7 +75,7 @@ function showOpen(
     userFiles: { recorded: names },
   };
   const chains = sources.map((spec, index) => new Chain(makeDataSource(spec), index, config, chainParts));
-  const replayed = replay(config, { chains, view, control, sink, names })!;
+  const replayed = replay(config, { chains, view, control, sink, takeMade: () => undefined, names })!;
   const lines = text.split('\n').slice(0, -1);
   return {
     replayed,
