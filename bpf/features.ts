@@ -1,5 +1,5 @@
 /** Facts about this machine's eBPF. */
-import { existsSync } from 'node:fs';
+import { closeSync, existsSync, readFileSync } from 'node:fs';
 import { addonPath, native } from './native.js';
 
 /** Where a kernel built with CONFIG_DEBUG_INFO_BTF shows its types. */
@@ -17,6 +17,37 @@ export function numPossibleCpus(): number {
 /** Such as `v1.1`. */
 export function libbpfVersion(): string {
   return native().libbpfVersion();
+}
+
+/** Where securityfs is, if it is mounted. */
+const SECURITYFS = '/sys/kernel/security';
+
+/**
+ * What securityfs says: the active security modules as a comma list, or how far the kernel is locked down. Where it is
+ * not mounted, it is for a moment, where nobody else sees it. Undefined if the kernel has no such file, or if this
+ * process may not read it.
+ */
+export function securityFile(name: 'lsm' | 'lockdown'): string | undefined {
+  if (existsSync(`${SECURITYFS}/lsm`)) return textOf(`${SECURITYFS}/${name}`);
+  let mount: number;
+  try {
+    mount = native().mountDetached('securityfs');
+  } catch {
+    return undefined;
+  }
+  try {
+    return textOf(`/proc/self/fd/${mount}/${name}`);
+  } finally {
+    closeSync(mount);
+  }
+}
+
+function textOf(path: string): string | undefined {
+  try {
+    return readFileSync(path, 'latin1').trim();
+  } catch {
+    return undefined;
+  }
 }
 
 /** A function of ours that runs while the addon is loaded, and never again: a harmless place for a uprobe. */

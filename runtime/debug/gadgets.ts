@@ -52,7 +52,11 @@ export function hooksVerdict(sections: readonly string[], programs: readonly Row
   const found = sections.map((section) => [section, hookVerdict(section, programs)] as const);
   for (const state of ['no', 'unknown'] as const) {
     const bad = found.filter(([, verdict]) => verdict.state === state);
-    const reasons = bad.map(([section, { detail }]) => `${section}: ${detail}`);
+    const details = new Set(bad.map(([, { detail }]) => detail));
+    const reasons = [...details].map((detail) => {
+      const sections = bad.filter(([, verdict]) => verdict.detail === detail).map(([section]) => section);
+      return `${sections.join(', ')}: ${detail}`;
+    });
     if (reasons.length > 0) return { state, detail: reasons.join('; ') };
   }
   return yes(`all its hooks are there: ${sections.join(', ')}`);
@@ -74,7 +78,7 @@ function hookVerdict(section: string, programs: readonly Row[]): Verdict {
   try {
     return isThere(name, target) ? yes() : no('the kernel has no such hook');
   } catch (error) {
-    return refusal(error, []);
+    return refusal(error);
   }
 }
 

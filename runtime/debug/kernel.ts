@@ -2,10 +2,10 @@
 
 import { readdirSync, statSync } from 'node:fs';
 import { arch, release, version } from 'node:os';
-import { KERNEL_BTF_PATH, libbpfVersion } from '../../bpf/features.js';
+import { KERNEL_BTF_PATH, libbpfVersion, securityFile } from '../../bpf/features.js';
 import { type Row, type Verdict, info, no, rowsOf, sentence, textOf, unknown, yes } from './row.js';
 
-const SECURITY = '/sys/kernel/security';
+const NOT_READABLE = 'securityfs is not mounted or not readable, or has no such file';
 
 /** `igVersion` is that of this program, such as `0.1.0`. */
 export function versionRows(igVersion: string): Row[] {
@@ -79,8 +79,8 @@ function moduleBtf(): Verdict {
 }
 
 export function securityRows(): Row[] {
-  const modules = textOf(`${SECURITY}/lsm`);
-  const hidden = unknown(`securityfs is not readable at ${SECURITY}`);
+  const modules = securityFile('lsm');
+  const hidden = unknown(NOT_READABLE);
   return rowsOf('security', {
     'security modules': modules === undefined ? hidden : info(modules),
     'bpf among them':
@@ -100,8 +100,8 @@ export function securityRows(): Row[] {
 
 /** `none [integrity] confidentiality`: the one in brackets is in force. */
 function lockdown(): Verdict {
-  const text = textOf(`${SECURITY}/lockdown`);
-  if (text === undefined) return unknown(`${SECURITY}/lockdown is not there`);
+  const text = securityFile('lockdown');
+  if (text === undefined) return unknown(NOT_READABLE);
   const level = /\[(\w+)\]/.exec(text)?.[1] ?? text;
   return level === 'none' ? no('none') : yes(level);
 }

@@ -33,8 +33,8 @@ const MAP_TYPES = [
   'sockhash',
 ] as const;
 
-/** Sockets' maps want the second, too. */
-const MAP_CAPABILITIES: readonly Capability[] = ['CAP_BPF', 'CAP_NET_ADMIN'];
+/** That hold sockets. */
+const NETWORK_MAPS: readonly string[] = ['sockmap', 'sockhash'];
 
 export function mapRows(): Row[] {
   const verdicts = MAP_TYPES.map((type): [string, Verdict] => [type, mapVerdict(type)]);
@@ -48,7 +48,7 @@ function mapVerdict(type: (typeof MAP_TYPES)[number]): Verdict {
   } catch (error) {
     if (isSystemError(error) && error.code === 'ENOTSUP') return unknown('libbpf does not know this type');
     if (isSystemError(error) && error.code === 'EINVAL') return no('this kernel does not know this type');
-    return refusal(error, MAP_CAPABILITIES);
+    return refusal(error, NETWORK_MAPS.includes(type) ? ['CAP_BPF', 'CAP_NET_ADMIN'] : ['CAP_BPF']);
   }
 }
 

@@ -8,7 +8,7 @@ const WANTED = {
   tracefs: 'tracepoints need it, or CAP_SYS_ADMIN',
   debugfs: 'nothing needs it',
   bpf: 'nothing needs it',
-  securityfs: 'security modules and lockdown cannot be read',
+  securityfs: 'what it tells is read with CAP_SYS_ADMIN only',
   cgroup2: 'containers are told apart by cgroup v1 only',
   cgroup: 'nothing needs it',
 } as const;

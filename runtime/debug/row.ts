@@ -46,27 +46,26 @@ export function textOf(path: string): string | undefined {
   }
 }
 
-/** Capabilities of which those that are missing are named. */
-export function needs(capabilities: readonly Capability[]): Verdict {
-  return unknown(`needs ${capabilities.join(' and ')}`);
+/**
+ * The kernel's refusal: `unknown` if it may only be for want of capabilities, of which some are missing, else `no`
+ * with the reason in words. `wanted` are those that would do, where the error does not know better.
+ */
+export function refusal(error: unknown, wanted?: readonly Capability[]): Verdict {
+  const system = isSystemError(error) ? error : (error as { cause?: unknown } | undefined)?.cause;
+  const isPermission = isSystemError(system) && ['EPERM', 'EACCES'].includes(system.code);
+  if (error instanceof PermissionError || isPermission) {
+    const missing = lacking(error, wanted);
+    return missing.length > 0 ? unknown(`needs ${missing.join(' and ')}`) : no(REFUSED);
+  }
+  if (!isSystemError(system)) return unknown(sentence(error));
+  return no(system.message.slice(system.message.lastIndexOf(': ') + 2).toLowerCase());
 }
 
-/**
- * The kernel's refusal: `unknown` if it may only be for want of `wanted`, of which something is missing, else `no`
- * with the reason in words.
- */
-export function refusal(error: unknown, wanted: readonly Capability[]): Verdict {
-  const missing = error instanceof PermissionError ? error.capabilities : [];
-  if (missing.length > 0) return needs(missing as Capability[]);
-  const system = isSystemError(error) ? error : (error as { cause?: unknown } | undefined)?.cause;
-  if (!isSystemError(system)) return unknown(sentence(error));
-  if (['EPERM', 'EACCES'].includes(system.code)) {
-    const lacking = missingCapabilities(['CAP_SYS_ADMIN']).length === 0 ? [] : missingCapabilities(wanted);
-    return lacking.length > 0
-      ? needs(lacking)
-      : no('refused: operation not permitted, although the process has the capabilities');
-  }
-  return no(system.message.slice(system.message.lastIndexOf(': ') + 2).toLowerCase());
+const REFUSED = 'refused: operation not permitted, although the process has the capabilities';
+
+function lacking(error: unknown, wanted: readonly Capability[] | undefined): readonly string[] {
+  if (wanted === undefined) return error instanceof PermissionError ? error.capabilities : [];
+  return missingCapabilities(['CAP_SYS_ADMIN']).length === 0 ? [] : missingCapabilities(wanted);
 }
 
 /** What an error says, without the full stop. */

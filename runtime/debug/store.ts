@@ -33,9 +33,7 @@ async function storeVerdict(path: string): Promise<Verdict> {
     );
     return yes(`${path}, images: ${images.length}`);
   } catch (error) {
-    return no(
-      (error as { code?: string }).code === 'ENOENT' ? `${path}: nothing yet` : `${path}: ${sentence(error)}`,
-    );
+    return no(`${path}: ${why(error)}`);
   } finally {
     patience.abort();
     await late.catch(() => undefined);
@@ -46,8 +44,12 @@ async function cacheVerdict(path: string): Promise<Verdict> {
   try {
     return yes(`${path}, modules: ${(await readdir(path)).length}`);
   } catch (error) {
-    return no(
-      (error as { code?: string }).code === 'ENOENT' ? `${path}: nothing yet` : `${path}: ${sentence(error)}`,
-    );
+    return no(`${path}: ${why(error)}`);
   }
+}
+
+function why(error: unknown): string {
+  const { code } = error as { code?: string };
+  if (code === 'ENOENT') return 'nothing yet';
+  return code === 'EACCES' ? 'permission denied' : sentence(error);
 }
