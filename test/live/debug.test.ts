@@ -1,6 +1,6 @@
 /** `ig debug`: a table that is true, is the same for scripts, and leaves nothing behind. */
 import { execFileSync, spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -9,6 +9,7 @@ import { parse as parseYaml } from 'yaml';
 import { probeCall, probeMapType } from '../../bpf/features.js';
 import type { Row } from '../../runtime/debug/debug.js';
 import { IG, type IgOptions, runIg } from '../ig.js';
+import { canMountSilent, mountSilent } from './silent.js';
 
 const NOBODY = ['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups'];
 
@@ -115,7 +116,26 @@ describe('the lines', () => {
     expect(row(rows, 'helper', 'bpf_ringbuf_output').state).toBe('yes');
     expect(row(rows, 'gadget', 'trace_exec')).toMatchObject({ state: 'yes' });
   });
+  it.each([
+    ['jsonpretty', (text: string) => JSON.parse(text) as Row[]],
+    ['yaml', (text: string) => parseYaml(text) as Row[]],
+    ['columns', rowsOfTable],
+  ])('are the same as %s', async (mode, parse) => {
+    const { stdout } = await runIg(['debug', '-o', mode]);
+    const facts = (lines: readonly Row[]): string[] =>
+      lines.map(({ group, what, state }) => [group, what, state].join());
+    expect(facts(parse(stdout))).toEqual(facts(rows));
+  });
 });
+
+function rowsOfTable(text: string): Row[] {
+  const [header, ...lines] = text.trimEnd().split('\n');
+  expect(header).toMatch(/^GROUP +WHAT +STATE +DETAIL$/);
+  return lines.map((line) => {
+    const [group = '', what = '', state = '', detail = ''] = line.split(/ {2,}/);
+    return { group, what, state: state as Row['state'], detail };
+  });
+}
 
 function features(): Record<'program_types' | 'map_types', Record<string, boolean>> {
   const text = execFileSync('bpftool', ['-j', 'feature', 'probe', 'kernel'], { encoding: 'utf8' });
@@ -138,23 +158,6 @@ describe('probes', () => {
 });
 
 describe('ig debug', () => {
-  it('prints the same in every mode', async () => {
-    const facts = (rows: readonly Row[]): string[] =>
-      rows.map(({ group, what, state }) => [group, what, state].join());
-    const expected = facts(await debug());
-    for (const [mode, parse] of [
-      ['jsonpretty', (text: string) => JSON.parse(text) as unknown],
-      ['yaml', (text: string) => parseYaml(text) as unknown],
-    ] as const) {
-      const { stdout } = await runIg(['debug', '-o', mode]);
-      expect(facts(parse(stdout) as Row[])).toEqual(expected);
-    }
-    const { stdout } = await runIg(['debug']);
-    const lines = stdout.trimEnd().split('\n');
-    expect(lines[0]).toMatch(/^GROUP +WHAT +STATE +DETAIL$/);
-    expect(lines.slice(1).map((line) => line.split(/ {2,}/).slice(0, 3).join())).toEqual(expected);
-  });
-
   it('refuses another mode', async () => {
     const { status, stdout, stderr } = await runIg(['debug', '-o', 'josn']);
     expect({ status, stdout }).toEqual({ status: 2, stdout: '' });
@@ -200,6 +203,22 @@ describe('ig debug', () => {
     expect(row(rows, 'engine', 'docker')).toMatchObject({ state: 'no' });
     expect(row(rows, 'engine', 'docker').detail).toMatch(/no answer .*within 1000 ms/);
     expect(row(rows, 'engine', 'podman')).toMatchObject({ state: 'no' });
+  });
+
+  it.skipIf(!canMountSilent())('waits for no store on a file system that does not answer', async () => {
+    const directory = mkdtempSync(join(tmpdir(), 'ig-debug-'));
+    mkdirSync(join(directory, 'ig'));
+    const giveUp = mountSilent(join(directory, 'ig/oci-store'));
+    onTestFinished(() => {
+      giveUp();
+      rmSync(directory, { recursive: true });
+    });
+    const inside = ['unshare', '-m', 'sh', '-c', `mount --rbind ${directory} /var/lib && exec "$@"`, 'sh'];
+    const rows = await debug({ inside });
+    expect(row(rows, 'store', 'images')).toMatchObject({
+      state: 'unknown',
+      detail: '/var/lib/ig/oci-store: no answer within 2000 ms',
+    });
   });
 
   it('says where an engine answers', async () => {
