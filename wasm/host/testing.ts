@@ -36,7 +36,7 @@ export function batchOf(records: readonly Uint8Array[]): Batch {
 
 /** A component of our world around a core module in WebAssembly text; `$I` stands for the interface's name. */
 export async function componentOf(wat: string): Promise<Uint8Array> {
-  const witSource = await readFile(new URL('../wit/post-processor.wit', import.meta.url), 'utf8');
+  const witSource = await readFile(new URL('../wit/0.1/post-processor.wit', import.meta.url), 'utf8');
   const binary = await parse(wat.replaceAll('$I', 'ig:post-processor/processor@0.1.0'));
   const embedded = await componentEmbed({
     binary,
