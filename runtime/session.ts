@@ -3,15 +3,9 @@
 import { createHash } from 'node:crypto';
 import { closeSync, unlinkSync } from 'node:fs';
 import type { Worker } from 'node:worker_threads';
-import { fileURLToPath } from 'node:url';
 import { bootToEpochNs } from '../bpf/clock.js';
-import { type GadgetImage, readGadgetImage } from '../oci/gadget-image.js';
-import { Layout, defaultStorePath } from '../oci/layout.js';
-import { ociArchitecture } from '../oci/descriptor.js';
-import { type ResolveOptions, type ResolvedImage, resolveImage } from '../oci/resolve.js';
 import { LOG_LEVEL } from '../wasm/host/core/services.js';
 import { moduleForm } from '../wasm/host/module-form.js';
-import type { Config } from './config/config.js';
 import type { TableChange } from './containers/change.js';
 import type { EngineOptions } from './containers/engines/index.js';
 import { isKubernetesNode, nodeName } from './containers/kubernetes.js';
@@ -20,30 +14,19 @@ import { hostMntns } from './containers/proc.js';
 import { Selector, type SelectorOptions } from './containers/selector.js';
 import { Gadget, type LoadedGadget } from './gadget/gadget.js';
 import { GUEST_BUDGET_MS, type Guest, prepareGuest } from './guest.js';
+import { type OpenImageOptions, type OpenedImage, openImage } from './open-image.js';
 import type { Counts } from './pipeline/control.js';
 import type { FieldDescription, OutputRequest, ViewColumn } from './pipeline/messages.js';
 import { Pipeline, type PipelineConfig, type PipelineListener } from './pipeline/pipeline.js';
 
-export interface OpenOptions {
-  readonly config: Config;
-  /** Another user's store, which is only read. */
-  readonly storePath?: string;
+export interface OpenOptions extends OpenImageOptions {
   /** Whether gadget.yaml is checked; always skipped for built-in gadgets. */
   readonly validateMetadata: boolean;
-  /** Runs a pull, and shows how far it is. */
-  readonly showPull?: NonNullable<ResolveOptions['showPull']>;
 }
 
 /** A gadget whose image is read: what it is can be told, nothing runs. */
-export interface OpenedGadget {
+export interface OpenedGadget extends OpenedImage {
   readonly gadget: Gadget;
-  readonly image: GadgetImage;
-  readonly resolved: ResolvedImage;
-}
-
-/** The layout of the gadgets shipped with this package. */
-export function builtinLayout(): Layout {
-  return new Layout(fileURLToPath(new URL('../images', import.meta.url)));
 }
 
 /**
@@ -51,20 +34,7 @@ export function builtinLayout(): Layout {
  * Throws OciError, GadgetError, BpfError: one sentence each.
  */
 export async function openGadget(name: string, options: OpenOptions): Promise<OpenedGadget> {
-  const { config, storePath } = options;
-  const local = storePath !== undefined || config.disallowPulling;
-  const resolved = await resolveImage(name, {
-    store: new Layout(storePath ?? defaultStorePath()),
-    builtin: builtinLayout(),
-    registryOptions: config.registry,
-    pull: local ? 'never' : config.pull,
-    trust: config.verifyImage ? config.trust : undefined,
-    allowed: config.allowedGadgets,
-    ...(options.showPull && { showPull: options.showPull }),
-  });
-  const image = await readGadgetImage(resolved.target, resolved.descriptor, {
-    architecture: ociArchitecture(),
-  });
+  const { image, resolved } = await openImage(name, options);
   const trusted = resolved.from === 'builtin';
   const checks = { trusted, validate: !trusted && options.validateMetadata };
   const gadget = await Gadget.open(resolved.reference?.name ?? name, image, checks);

@@ -4,7 +4,7 @@ import { writeSync } from 'node:fs';
 import { Layout, defaultStorePath } from '../../oci/layout.js';
 import { fullReference } from '../../oci/reference.js';
 import { isArtefact } from '../../oci/referrers.js';
-import { builtinLayout } from '../session.js';
+import { builtinLayout } from '../open-image.js';
 import { UsageError } from './fail.js';
 
 interface Row {

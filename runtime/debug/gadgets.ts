@@ -11,7 +11,7 @@ import type { Descriptor } from '../../oci/descriptor.js';
 import type { Layout } from '../../oci/layout.js';
 import { parseReference } from '../../oci/reference.js';
 import { isArtefact } from '../../oci/referrers.js';
-import { builtinLayout } from '../session.js';
+import { builtinLayout } from '../open-image.js';
 import { type Row, type Verdict, no, refusal, rowsOf, sentence, unknown, yes } from './row.js';
 
 /** A line per gadget, judged by those of group `program`. */

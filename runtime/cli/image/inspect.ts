@@ -5,7 +5,7 @@ import { type ImageInfo, inspectImage, partOf } from '../../inspect/inspect.js';
 import { valueAt } from '../../inspect/json-path.js';
 import { withImage } from '../../inspect/open.js';
 import { loadConfig } from '../../config/config.js';
-import { builtinLayout } from '../../session.js';
+import { builtinLayout } from '../../open-image.js';
 import { UsageError, say } from '../fail.js';
 import type { InspectFlags } from './commands.js';
 import { printOut } from './print.js';
