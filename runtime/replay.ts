@@ -1,7 +1,16 @@
 // A recorded run, carried through a pipeline again: no kernel, no engine, no native addon.
 
 import { Selector, type SelectorOptions } from './containers/selector.js';
-import { GUEST_BUDGET_MS, prepareGuest } from './guest.js';
+import {
+  DEFAULT_GUEST_LIMITS,
+  type FilterModule,
+  type GuestLimits,
+  filterModules,
+  gadgetsModule,
+  logLevel,
+  logLine,
+  prepareGuest,
+} from './guest.js';
 import type { Counts } from './pipeline/control.js';
 import type { FieldDescription, OutputRequest, Replayed } from './pipeline/messages.js';
 import { Pipeline, type PipelineConfig } from './pipeline/pipeline.js';
@@ -14,6 +23,11 @@ export interface ReplayOptions {
   readonly filters: readonly string[];
   readonly sort?: string;
   readonly maxEntries: number;
+  /** Shows more of what Wasm modules log. */
+  readonly verbose?: boolean;
+  /** Wasm modules that run after the gadget's own. */
+  readonly wasmFilters?: readonly FilterModule[];
+  readonly guestLimits?: GuestLimits;
 }
 
 export interface ReplayListener {
@@ -22,6 +36,8 @@ export interface ReplayListener {
   failed(error: Error): void;
   /** All that can be read has been. */
   ended(): void;
+  /** What a Wasm module says of itself. */
+  log(sentence: string): void;
 }
 
 export interface ReplayAccount {
@@ -31,9 +47,12 @@ export interface ReplayAccount {
 }
 
 /** The fields that a replay can show: the module is started for that. */
-export async function describeRecording(recording: Recording): Promise<readonly FieldDescription[]> {
+export async function describeRecording(
+  recording: Recording,
+  more: Pick<ReplayOptions, 'wasmFilters' | 'guestLimits'> = {},
+): Promise<readonly FieldDescription[]> {
   const output = { mode: 'json', fd: 1 };
-  const config = await configOf(recording, { output, filters: [], maxEntries: -1 });
+  const config = await configOf(recording, { ...more, output, filters: [], maxEntries: -1 });
   const { replay: _, ...describeOnly } = config;
   const quiet = {
     ...NO_KERNEL,
@@ -49,20 +68,24 @@ const NO_KERNEL = { unknownMntns: (): void => undefined, catchUp: (): void => un
 
 async function configOf(
   { fd, framesAt, header, module }: Recording,
-  { selection, ...options }: ReplayOptions,
+  { selection, wasmFilters = [], guestLimits = DEFAULT_GUEST_LIMITS, verbose, ...options }: ReplayOptions,
 ): Promise<PipelineConfig> {
   const { sources, bootToEpochNs, naming } = header;
   const narrows = selection !== undefined && !new Selector(selection).selectsAll;
-  const guest = await prepareGuest(module);
+  const [guest, filters] = await Promise.all([
+    prepareGuest(module, guestLimits),
+    filterModules(wasmFilters, guestLimits, logLevel(verbose)),
+  ]);
+  const own = { params: header.wasm?.params ?? [], logLevel: logLevel(verbose) };
   return {
     ...options,
-    ...{ sources, bootToEpochNs, rings: [], guestBudgetMs: GUEST_BUDGET_MS },
+    ...{ sources, bootToEpochNs, rings: [], guestBudgetMs: guestLimits.budgetMs },
     containers: () => ({ ...naming, changes: [], filtering: naming.filtering || narrows }),
     replay: {
       ...{ fd, framesAt, position: new SharedArrayBuffer(8) },
       ...(narrows ? { selection } : {}),
     },
-    ...(guest === undefined ? {} : { wasm: { guest, params: header.wasm?.params ?? [], enabled: true } }),
+    modules: [...(guest === undefined ? [] : [gadgetsModule(guest, own)]), ...filters],
   };
 }
 
@@ -83,6 +106,7 @@ export class Replay {
       outputClosed: () => listener.outputClosed(),
       failed: (error) => listener.failed(error),
       replayed: (end) => replayed(end),
+      guestLog: (module, level, text) => listener.log(logLine(recording.header.gadget, module, level, text)),
     });
     const replay = new Replay(pipeline);
     replayed = (end) => {

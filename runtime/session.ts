@@ -4,7 +4,6 @@ import { createHash } from 'node:crypto';
 import { closeSync, unlinkSync } from 'node:fs';
 import type { Worker } from 'node:worker_threads';
 import { bootToEpochNs } from '../bpf/clock.js';
-import { LOG_LEVEL } from '../wasm/host/core/services.js';
 import { moduleForm } from '../wasm/host/module-form.js';
 import type { TableChange } from './containers/change.js';
 import type { EngineOptions } from './containers/engines/index.js';
@@ -13,10 +12,20 @@ import { ContainerManager } from './containers/manager.js';
 import { hostMntns } from './containers/proc.js';
 import { Selector, type SelectorOptions } from './containers/selector.js';
 import { Gadget, type LoadedGadget } from './gadget/gadget.js';
-import { GUEST_BUDGET_MS, type Guest, prepareGuest } from './guest.js';
+import {
+  DEFAULT_GUEST_LIMITS,
+  type FilterModule,
+  type Guest,
+  type GuestLimits,
+  filterModules,
+  gadgetsModule,
+  logLevel,
+  logLine,
+  prepareGuest,
+} from './guest.js';
 import { type OpenImageOptions, type OpenedImage, openImage } from './open-image.js';
 import type { Counts } from './pipeline/control.js';
-import type { FieldDescription, OutputRequest, ViewColumn } from './pipeline/messages.js';
+import type { FieldDescription, ModuleConfig, OutputRequest, ViewColumn } from './pipeline/messages.js';
 import { Pipeline, type PipelineConfig, type PipelineListener } from './pipeline/pipeline.js';
 
 export interface OpenOptions extends OpenImageOptions {
@@ -51,8 +60,11 @@ export interface SessionOptions {
   readonly filters: readonly string[];
   readonly sort?: string;
   readonly maxEntries: number;
-  /** Shows more of what the Wasm module logs. */
+  /** Shows more of what Wasm modules log. */
   readonly verbose?: boolean;
+  /** Wasm modules that run after the gadget's own. */
+  readonly wasmFilters?: readonly FilterModule[];
+  readonly guestLimits?: GuestLimits;
   /** A recording to make of the run. */
   readonly record?: RecordRequest;
 }
@@ -69,7 +81,7 @@ export interface SessionListener {
   warn(sentence: string): void;
   outputClosed(): void;
   failed(error: Error): void;
-  /** What the Wasm module says of itself. */
+  /** What a Wasm module says of itself. */
   log(sentence: string): void;
 }
 
@@ -82,9 +94,14 @@ export interface Account {
   readonly unrecorded?: number;
 }
 
-/** The fields of a gadget, with those that its Wasm module adds: the module is started for that. */
-export async function describeFields(gadget: Gadget): Promise<readonly FieldDescription[]> {
-  const { fields } = await describe(gadget, await prepareGuest(gadget.wasm), new Map());
+/** The fields of a gadget, with those that Wasm modules add: they are started for that. */
+export async function describeFields(
+  gadget: Gadget,
+  options: Pick<SessionOptions, 'wasmFilters' | 'guestLimits'> = {},
+): Promise<readonly FieldDescription[]> {
+  const limits = options.guestLimits ?? DEFAULT_GUEST_LIMITS;
+  const filters = await filterModules(options.wasmFilters ?? [], limits, logLevel(false));
+  const { fields } = await describe(gadget, await prepareGuest(gadget.wasm, limits), filters, new Map());
   return fields;
 }
 
@@ -92,9 +109,10 @@ export async function describeFields(gadget: Gadget): Promise<readonly FieldDesc
 async function describe(
   gadget: Gadget,
   guest: Guest | undefined,
+  filters: readonly ModuleConfig[],
   values: ReadonlyMap<string, string>,
 ): Promise<Pick<Pipeline, 'fields' | 'settings'>> {
-  const config = pipelineConfig(gadget, guest, undefined, {
+  const config = pipelineConfig(gadget, guest, filters, undefined, {
     values,
     selection: {},
     engines: {},
@@ -116,11 +134,16 @@ async function describe(
 function pipelineConfig(
   gadget: Gadget,
   guest: Guest | undefined,
+  filters: readonly ModuleConfig[],
   loaded: LoadedGadget | undefined,
   options: SessionOptions,
 ): PipelineConfig {
   const values = gadget.completeValues(options.values, loaded === undefined);
-  const logLevel = options.verbose === true ? LOG_LEVEL.trace : LOG_LEVEL.info;
+  const own = {
+    params: gadget.wasmValues(values),
+    maps: loaded?.maps ?? [],
+    logLevel: logLevel(options.verbose),
+  };
   return {
     sources: gadget.sources,
     rings: loaded?.rings ?? [],
@@ -128,18 +151,8 @@ function pipelineConfig(
     filters: options.filters,
     maxEntries: options.maxEntries,
     bootToEpochNs: bootToEpochNs(),
-    guestBudgetMs: GUEST_BUDGET_MS,
-    ...(guest === undefined
-      ? {}
-      : {
-          wasm: {
-            guest,
-            params: gadget.wasmValues(values),
-            enabled: true,
-            logLevel,
-            maps: loaded?.maps ?? [],
-          },
-        }),
+    guestBudgetMs: (options.guestLimits ?? DEFAULT_GUEST_LIMITS).budgetMs,
+    modules: [...(guest === undefined ? [] : [gadgetsModule(guest, own)]), ...filters],
     ...(options.sort === undefined ? {} : { sort: options.sort }),
   };
 }
@@ -160,9 +173,6 @@ function nodeNaming(onKubernetes: boolean): { node?: string } {
   return onKubernetes ? { node: nodeName() } : {};
 }
 
-/** How lines of a level start. */
-const LOG_WORDS = ['Error: ', 'Warning: '];
-
 /** Has a Wasm module that changes the gadget's configuration do so; others wait for the loaded gadget. */
 async function configure(
   gadget: Gadget,
@@ -173,7 +183,7 @@ async function configure(
   if (gadget.wasm === undefined || moduleForm(gadget.wasm) !== 'core') return;
   const guest = await preparing;
   if (guest === undefined || !('form' in guest) || !guest.configures) return;
-  const { settings } = await describe(gadget, guest, values);
+  const { settings } = await describe(gadget, guest, [], values);
   gadget.configure(settings);
 }
 
@@ -193,7 +203,8 @@ async function beginRecording(
   };
   if (wasm === undefined) return createRecording(path, header, undefined);
   const digest = createHash('sha256').update(wasm).digest('hex');
-  return createRecording(path, { ...header, wasm: { digest, params: config.wasm!.params } }, wasm);
+  const { params } = config.modules.find(({ role }) => role === 'gadget')!;
+  return createRecording(path, { ...header, wasm: { digest, params } }, wasm);
 }
 
 export class Session {
@@ -219,7 +230,9 @@ export class Session {
       readAccounts: showsAccounts(gadget, options),
       atSyscalls: gadget.enabledSections(values).some((section) => section.includes('/syscalls/')),
     });
-    const preparing = prepareGuest(gadget.wasm);
+    const limits = options.guestLimits ?? DEFAULT_GUEST_LIMITS;
+    const preparing = prepareGuest(gadget.wasm, limits);
+    const preparingFilters = filterModules(options.wasmFilters ?? [], limits, logLevel(options.verbose));
     const loading = configure(gadget, preparing, options.values).then(() =>
       gadget.load(values, manager.filterMap),
     );
@@ -227,11 +240,16 @@ export class Session {
     let recordFd: number | undefined;
     try {
       // Only attaching has an order: the manager's tracker comes before the gadget.
-      const [loaded, guest] = await Promise.all([loading, preparing, manager.start()]);
+      const [loaded, guest, filters] = await Promise.all([
+        loading,
+        preparing,
+        preparingFilters,
+        manager.start(),
+      ]);
       const { onKubernetes } = manager;
       const view = options.view?.(onKubernetes);
       const output = view === undefined ? options.output : { ...options.output, view };
-      const config = pipelineConfig(gadget, guest, loaded, { ...options, output });
+      const config = pipelineConfig(gadget, guest, filters, loaded, { ...options, output });
       const containers = (): NonNullable<ReturnType<NonNullable<PipelineConfig['containers']>>> => ({
         changes: manager.table.snapshot(),
         hostMntns: hostMntns(),
@@ -255,7 +273,7 @@ export class Session {
           failed: (error) => listener.failed(error),
           unknownMntns: (mntns, pid) => manager.identify(mntns, pid),
           catchUp: () => manager.poll(),
-          guestLog: (level, text) => listener.log(`${LOG_WORDS[level] ?? ''}${gadget.name}: ${text}`),
+          guestLog: (module, level, text) => listener.log(logLine(gadget.name, module, level, text)),
         },
         worker,
       );
@@ -313,7 +331,8 @@ export class Session {
   ): Promise<Pick<Account, 'unrecorded'>> {
     if (this.recordFd === undefined) return {};
     const { endRecording } = await import('./recording/writer.js');
-    const unrecorded = counts.read - counts.lostTooLarge - this.pipeline.recorded;
+    const { recorded, made } = this.pipeline;
+    const unrecorded = counts.read - made - counts.lostTooLarge - recorded;
     const losses = new Map([...kernelLosses, ['record too large', counts.lostTooLarge]]);
     if (!this.pipeline.recordingFailed) endRecording(this.recordFd, { losses });
     closeSync(this.recordFd);

@@ -3,10 +3,9 @@
 import { bootToEpochNs } from '../../bpf/clock.js';
 import { prepareComponent } from '../../wasm/host/component.js';
 import { Gadget } from '../gadget/gadget.js';
+import { DEFAULT_GUEST_LIMITS, gadgetsModule } from '../guest.js';
 import { Pipeline } from '../pipeline/pipeline.js';
 import type { ObjectFacts } from './object.js';
-
-const GUEST_BUDGET_MS = 2000;
 
 /** What the gadget is made of, and where transpiled components are kept. */
 export interface FieldsOf {
@@ -38,11 +37,12 @@ export async function knownFields(
         filters: [],
         maxEntries: -1,
         bootToEpochNs: bootToEpochNs(),
-        guestBudgetMs: GUEST_BUDGET_MS,
+        guestBudgetMs: DEFAULT_GUEST_LIMITS.budgetMs,
         containers: () => nobody,
-        ...(wasm === undefined
-          ? {}
-          : { wasm: { guest: await prepareComponent(wasm, { cacheDirs: [cacheDir] }), params, enabled: true } }),
+        modules:
+          wasm === undefined
+            ? []
+            : [gadgetsModule(await prepareComponent(wasm, { cacheDirs: [cacheDir] }), { params })],
       },
       QUIET,
     );

@@ -61,6 +61,7 @@ async function show(path: string, recording: Recording, flags: ReplayFlags): Pro
       outputClosed: () => end.now('closed'),
       failed: (error) => end.now(error),
       ended: () => end.now('stopped'),
+      log: say,
     },
   );
   // A module that hangs while it starts must not keep the user.

@@ -20,6 +20,7 @@ import { ContainerNames } from './containers.js';
 import type { Control } from './control.js';
 import { HoldQueue } from './hold.js';
 import type { OutputRequest, WorkerConfig } from './messages.js';
+import type { Modules } from './modules.js';
 import type { Sink } from './sink.js';
 
 /** What the chains of a worker have in common. */
@@ -28,8 +29,8 @@ export interface Shared {
   readonly writer: ByteWriter;
   readonly sink: Sink;
   readonly view: ContainerView;
-  /** Runs the Wasm module over a batch; false when that lost the batch. */
-  readonly runGuest: (source: number, batch: Batch) => boolean;
+  /** The Wasm modules that batches go through. */
+  readonly modules: Pick<Modules, 'run'>;
   readonly askContainer: (mntns: number, pid: number) => void;
   /** Has the view know of every mount namespace whose events may have come. */
   readonly catchUp: () => void;
@@ -41,39 +42,48 @@ export interface Shared {
 
 export class Chain {
   readonly source: DataSource;
-  readonly output: Output;
   private readonly index: number;
+  private readonly config: WorkerConfig;
   private readonly shared: Shared;
   private readonly containers: ContainerNames | undefined;
   private readonly held = new HoldQueue();
   private readonly refreshUsers: (() => void) | undefined;
-  private readonly steps: readonly BatchStep[];
-  private readonly filterFields: readonly Field[];
-  private readonly order: ((batch: Batch) => Uint32Array | undefined) | undefined;
+  private compiled: Compiled | undefined;
 
-  /** False for a data source that the Wasm module hides: it gets the events, and nothing is printed. */
-  readonly isShown: boolean;
-
-  /** Adds the operators' fields to `source` and compiles its chain. The Wasm module has added its fields before. */
-  constructor(source: DataSource, index: number, config: WorkerConfig, shared: Shared, isShown = true) {
+  /** Adds the operators' fields to `source`. The gadget's own Wasm module has added its fields before. */
+  constructor(source: DataSource, index: number, config: WorkerConfig, shared: Shared) {
     this.source = source;
-    this.isShown = isShown;
     this.index = index;
+    this.config = config;
     this.shared = shared;
     this.containers =
       config.containers === undefined ? undefined : ContainerNames.of(source, shared.view, config.containers);
     addFormatters(source, { bootToEpochNs: config.bootToEpochNs });
     this.refreshUsers = addUsers(source, shared.userFiles, this.containers?.users);
-    const filters = isShown ? config.filters.map((rules) => filter(source, rules)) : [];
-    this.filterFields = filters.flatMap(({ fields }) => fields);
-    this.steps = filters.map(({ apply }) => apply);
-    this.order = isShown ? compileOrder(source, config) : undefined;
-    this.output = makeOutput(source, isShown ? config.output : { ...config.output, mode: 'none' });
   }
 
-  /** Fields that anything reads; the others need not be computed. */
+  /** Makes the ends of the chain, now that all fields are there. Throws for a filter or columns that cannot be. */
+  compile(isShown = true): void {
+    this.compiled = compile(this.source, this.config, isShown);
+  }
+
+  private get end(): Compiled {
+    if (this.compiled === undefined) throw new Error('the chain is not compiled');
+    return this.compiled;
+  }
+
+  get output(): Output {
+    return this.end.output;
+  }
+
+  /** False for a data source that a Wasm module hides: modules get its events, and nothing is printed. */
+  get isShown(): boolean {
+    return this.end.isShown;
+  }
+
+  /** Fields that outputs and filters read. */
   usedFields(): Set<Field> {
-    return withOrigins([...this.output.usedFields(), ...this.filterFields]);
+    return withOrigins([...this.end.output.usedFields(), ...this.end.filterFields]);
   }
 
   /** Takes a batch fresh from the kernel at that time. */
@@ -87,15 +97,12 @@ export class Chain {
     this.run(batch, apart);
   }
 
-  /** Takes a batch that the Wasm module made, which does not get it back. */
-  takeMade(batch: Batch): void {
-    this.shared.control.add('read', batch.count);
+  /** Takes a batch that a Wasm module made, which goes on to those from number `nextModule` on. */
+  takeMade(batch: Batch, nextModule: number): void {
+    this.shared.control.addMade(batch.count);
     this.refreshUsers?.();
-    this.run(
-      batch,
-      this.containers === undefined ? 0 : this.nameContainers(batch, this.containers, false, 0),
-      false,
-    );
+    const apart = this.containers === undefined ? 0 : this.nameContainers(batch, this.containers, false, 0);
+    this.run(batch, apart, nextModule);
   }
 
   /** Lets go of the events that waited for a name and have one now, or waited too long. */
@@ -113,17 +120,18 @@ export class Chain {
   }
 
   /** `apart`: how many records are not the batch's any more. */
-  private run(batch: Batch, apart: number, forGuest = true): void {
-    const { control, writer, sink } = this.shared;
-    if (forGuest && batch.kept() > 0 && !this.shared.runGuest(this.index, batch)) {
+  private run(batch: Batch, apart: number, firstModule = 0): void {
+    const { control, writer, sink, modules } = this.shared;
+    const { isShown, steps, order, output } = this.end;
+    if (batch.kept() > 0 && !modules.run(this.index, batch, firstModule)) {
       const lost = batch.kept();
       control.add('lostGuest', lost);
       control.add('filtered', batch.count - apart - lost);
       return;
     }
-    if (!this.isShown) batch.keep.fill(0);
-    for (const step of this.steps) step(batch);
-    const rows = this.output.write(batch, writer, this.order?.(batch));
+    if (!isShown) batch.keep.fill(0);
+    for (const step of steps) step(batch);
+    const rows = output.write(batch, writer, order?.(batch));
     control.add('filtered', batch.count - apart - rows);
     control.add(writer.position === 0 || sink.flush(writer) ? 'delivered' : 'lostOutput', rows);
   }
@@ -146,6 +154,26 @@ export class Chain {
     });
     return apart;
   }
+}
+
+/** What comes after the modules. */
+interface Compiled {
+  readonly isShown: boolean;
+  readonly output: Output;
+  readonly steps: readonly BatchStep[];
+  readonly filterFields: readonly Field[];
+  readonly order: ((batch: Batch) => Uint32Array | undefined) | undefined;
+}
+
+function compile(source: DataSource, config: WorkerConfig, isShown: boolean): Compiled {
+  const filters = isShown ? config.filters.map((rules) => filter(source, rules)) : [];
+  return {
+    isShown,
+    filterFields: filters.flatMap(({ fields }) => fields),
+    steps: filters.map(({ apply }) => apply),
+    order: isShown ? compileOrder(source, config) : undefined,
+    output: makeOutput(source, isShown ? config.output : { ...config.output, mode: 'none' }),
+  };
 }
 
 function compileOrder(

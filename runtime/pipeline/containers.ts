@@ -1,8 +1,9 @@
 // Gives every event its container: a column of small integers, resolved to names when an output asks.
 
-import { type Batch, MAX_BATCH_RECORDS } from '../data/batch.js';
+import { type Batch, MAX_BATCH_RECORDS, Span } from '../data/batch.js';
 import type { DataSource } from '../data/data-source.js';
-import type { Existence, Field, Locator } from '../data/field.js';
+import { type Existence, type Field, type Locator, locatorOf } from '../data/field.js';
+import { isFixed, widthOf } from '../data/kind.js';
 import type { ContainerUsers } from '../operators/users.js';
 import { CONTAINER_FIELDS, type ContainerView, UNKNOWN } from '../containers/view.js';
 
@@ -67,30 +68,31 @@ export class ContainerNames {
   private readonly view: ContainerView;
   private readonly filtering: boolean;
   private readonly hostMntns: number;
-  private readonly mntnsOffset: number;
-  private readonly timestampOffset: number | undefined;
-  private readonly pidOffset: number | undefined;
+  private readonly locateMntns: Locator;
+  private readonly locateTimestamp: Locator;
+  private readonly locatePid: Locator;
+  private readonly span = new Span();
   /** Of the batch that is being worked on: the container of each record. */
   private readonly indexes = new Int32Array(MAX_BATCH_RECORDS).fill(UNKNOWN);
 
   /** Undefined for a data source without a mount namespace. */
   static of(source: DataSource, view: ContainerView, naming: Naming): ContainerNames | undefined {
-    const offset = recordOffset(source, 'type:gadget_mntns_id');
-    return offset === undefined ? undefined : new ContainerNames(source, view, naming, offset);
+    const mntns = locatorByTag(source, 'type:gadget_mntns_id', 8);
+    return mntns === undefined ? undefined : new ContainerNames(source, view, naming, mntns);
   }
 
   private constructor(
     source: DataSource,
     view: ContainerView,
     { filtering, hostMntns, node }: Naming,
-    mntnsOffset: number,
+    locateMntns: Locator,
   ) {
     this.view = view;
     this.filtering = filtering;
     this.hostMntns = hostMntns;
-    this.mntnsOffset = mntnsOffset;
-    this.timestampOffset = recordOffset(source, 'type:gadget_timestamp');
-    this.pidOffset = recordOffset(source, 'type:gadget_pid');
+    this.locateMntns = locateMntns;
+    this.locateTimestamp = locatorByTag(source, 'type:gadget_timestamp', 8) ?? nowhere;
+    this.locatePid = locatorByTag(source, 'type:gadget_pid', 4) ?? nowhere;
     const shown = node === undefined ? COLUMNS : KUBERNETES_COLUMNS;
     const inContainer: Existence = (_, row) => this.indexes[row]! >= 0;
     const inPod: Existence = (_, row) => this.view.isInPod(this.indexes[row]!);
@@ -143,19 +145,24 @@ export class ContainerNames {
    * containers are filtered, given to `lose`.
    */
   process(batch: Batch, fresh: boolean, { catchUp, hold, lose }: Waiting): void {
-    const { view } = batch;
+    const { span } = this;
     let ahead = fresh;
     for (let row = 0; row < batch.count; row++) {
-      const at = batch.offsets[row]!;
-      const mntns = view.getUint32(at + this.mntnsOffset, true);
+      if (!this.locateMntns(batch, row, span)) {
+        this.indexes[row] = UNKNOWN;
+        if (this.filtering) batch.keep[row] = 0;
+        continue;
+      }
+      const mntns = span.view.getUint32(span.start, true);
+      const high = span.view.getUint32(span.start + 4, true);
       if (ahead && mntns !== this.hostMntns) {
         catchUp();
         ahead = false;
       }
-      const bootNs = this.bootNs(batch, at);
-      const index = this.view.indexOf(mntns, view.getUint32(at + this.mntnsOffset + 4, true), bootNs);
+      const bootNs = this.bootNs(batch, row);
+      const index = this.view.indexOf(mntns, high, bootNs);
       this.indexes[row] = index;
-      if (fresh && index === UNKNOWN && hold(row, mntns, bootNs, this.pid(batch, at))) {
+      if (fresh && index === UNKNOWN && hold(row, mntns, bootNs, this.pid(batch, row))) {
         batch.keep[row] = 0;
       } else if (this.filtering && !this.view.isSelected(index)) {
         batch.keep[row] = 0;
@@ -164,14 +171,14 @@ export class ContainerNames {
     }
   }
 
-  private bootNs(batch: Batch, at: number): number {
-    if (this.timestampOffset === undefined) return 0;
-    const low = batch.view.getUint32(at + this.timestampOffset, true);
-    return low + batch.view.getUint32(at + this.timestampOffset + 4, true) * 0x1_0000_0000;
+  private bootNs(batch: Batch, row: number): number {
+    const { span } = this;
+    if (!this.locateTimestamp(batch, row, span)) return 0;
+    return span.view.getUint32(span.start, true) + span.view.getUint32(span.start + 4, true) * 0x1_0000_0000;
   }
 
-  private pid(batch: Batch, at: number): number {
-    return this.pidOffset === undefined ? 0 : batch.view.getUint32(at + this.pidOffset, true);
+  private pid(batch: Batch, row: number): number {
+    return this.locatePid(batch, row, this.span) ? this.span.view.getUint32(this.span.start, true) : 0;
   }
 
   /** Whether the table can say by now who was in a mount namespace at that time. */
@@ -190,7 +197,13 @@ function nodeLocator(node: string | undefined): Locator {
   };
 }
 
-function recordOffset(source: DataSource, tag: string): number | undefined {
-  const location = source.fields.find((field) => field.tags.includes(tag))?.location;
-  return location?.in === 'record' ? location.offset : undefined;
+/** Finds the field of that tag, if it is a number of that size. */
+function locatorByTag(source: DataSource, tag: string, sizeBytes: number): Locator | undefined {
+  const field = source.fields.find(({ tags }) => tags.includes(tag));
+  if (field === undefined || !isFixed(field.kind) || field.length !== 1) return undefined;
+  return widthOf(field.kind) === sizeBytes ? locatorOf(field) : undefined;
+}
+
+function nowhere(): false {
+  return false;
 }

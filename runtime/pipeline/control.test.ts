@@ -23,10 +23,10 @@ describe('the memory both threads share', () => {
 
   it('tells when the worker is in the guest, and every visit apart', () => {
     const control = new Control();
-    control.enterGuest();
+    control.enterGuest(1);
     const first = control.guestSequence;
     control.leaveGuest();
-    control.enterGuest();
+    control.enterGuest(1);
     expect([first % 2, control.guestSequence % 2]).toEqual([1, 1]);
     expect(control.guestSequence).not.toBe(first);
   });

@@ -2,6 +2,7 @@
 
 const STOP = 0;
 const GUEST_SEQUENCE = 1;
+const GUEST_MODULE = 2;
 const COUNTERS_AT_BYTES = 64;
 
 /** What became of records; `read = delivered + filtered + lost*`, once the worker is done. */
@@ -19,8 +20,9 @@ export const COUNTERS = [
   'lostTooLarge',
 ] as const;
 
-/** Place behind the counters. */
+/** Places behind the counters. */
 const RECORDED = COUNTERS.length;
+const MADE = COUNTERS.length + 1;
 
 export type Counter = (typeof COUNTERS)[number];
 export type Counts = Record<Counter, number>;
@@ -31,7 +33,7 @@ export class Control {
   private readonly flags: Int32Array;
   private readonly counters: Float64Array;
 
-  constructor(memory = new SharedArrayBuffer(COUNTERS_AT_BYTES + (COUNTERS.length + 1) * 8)) {
+  constructor(memory = new SharedArrayBuffer(COUNTERS_AT_BYTES + (COUNTERS.length + 2) * 8)) {
     this.memory = memory;
     this.flags = new Int32Array(memory, 0, COUNTERS_AT_BYTES / 4);
     this.counters = new Float64Array(memory, COUNTERS_AT_BYTES);
@@ -70,19 +72,35 @@ export class Control {
     return this.counters[RECORDED]!;
   }
 
+  /** Counts records that Wasm modules made: they are read, too, and were never in the kernel. */
+  addMade(count: number): void {
+    this.add('read', count);
+    this.counters[MADE] = this.made + count;
+  }
+
+  get made(): number {
+    return this.counters[MADE]!;
+  }
+
   /** Counts what a dead worker had read and not finished with. */
   settle(counter: Counter): void {
     const { read, ...fates } = this.counts();
     this.add(counter, read - Object.values(fates).reduce((sum, count) => sum + count, 0));
   }
 
-  /** The worker goes into the guest. */
-  enterGuest(): void {
+  /** The worker goes into Wasm module number `module`. */
+  enterGuest(module: number): void {
+    Atomics.store(this.flags, GUEST_MODULE, module);
     Atomics.add(this.flags, GUEST_SEQUENCE, 1);
   }
 
   leaveGuest(): void {
     Atomics.add(this.flags, GUEST_SEQUENCE, 1);
+  }
+
+  /** The module that the worker is in, or was in last. */
+  get guestModule(): number {
+    return Atomics.load(this.flags, GUEST_MODULE);
   }
 
   /** Odd while the worker is in the guest; another number for every visit. */

@@ -7,16 +7,22 @@ import { PostProcessor } from '../../wasm/host/post-processor.js';
 import type { Batch } from '../data/batch.js';
 import type { DataSource } from '../data/data-source.js';
 import type { Field } from '../data/field.js';
-import type { WorkerConfig } from './messages.js';
+import type { ModuleConfig } from './messages.js';
 
-/** What is optional, only core modules of the peer's API do. */
+/** What is optional, not every form of module does. */
 export interface GuestModule {
-  /** Tells which fields anything reads, for each data source. */
+  /** Tells which fields anything reads, for each data source; those of other modules' are left out or ignored. */
   select(fields: readonly ReadonlySet<Field>[]): void;
   /** All fields are there, and the gadget is loaded. Throws GuestError. */
   start?(): void;
+  /** What it reads, for each data source, beside what the kernel side sends; left out, nothing. */
+  reads?(): readonly ReadonlySet<Field>[];
   /** Throws GuestError or PatchError when the batch is lost to the module's failure. */
   process(source: number, batch: Batch): void;
+  /** How often it wants to be called, in milliseconds; 0 = never. */
+  readonly tickMs?: number;
+  /** `nowNs`: CLOCK_BOOTTIME, in nanoseconds. Throws GuestError or PatchError. */
+  tick?(nowNs: bigint): void;
   /** What the module emitted since the last call. */
   takeMade?(): MadeBatch[];
   /** Throws GuestError. */
@@ -29,11 +35,14 @@ export interface GuestModule {
   readonly settings?: readonly (readonly [key: string, value: string])[];
 }
 
+/** What a module may have the worker do. */
+export type GuestServices = Pick<CoreServices, 'log' | 'discardsMntns'>;
+
 /** Starts the module, which adds its fields to `sources`. Throws WasmError. */
 export async function openGuest(
-  { guest, params, maps = [], logLevel = 0 }: NonNullable<WorkerConfig['wasm']>,
+  { guest, params, maps = [], logLevel = 0 }: ModuleConfig,
   sources: readonly DataSource[],
-  worker: Pick<CoreServices, 'log' | 'discardsMntns'>,
+  worker: GuestServices,
 ): Promise<GuestModule> {
   if (!isCore(guest)) return new PostProcessor(guest, params, sources);
   const [{ CoreProcessor }, { coreServices }] = await Promise.all([

@@ -5,6 +5,7 @@ import type { DataSourceSpec } from '../data/spec.js';
 import type { TableChange } from '../containers/change.js';
 import type { SelectorOptions } from '../containers/selector.js';
 import type { Naming } from './containers.js';
+import type { ModuleFailure } from './modules.js';
 import type { Sightings } from './sightings.js';
 import type { PreparedGuest } from '../../wasm/host/component.js';
 import type { PreparedCore } from '../../wasm/host/core/prepare.js';
@@ -46,6 +47,22 @@ export interface ReplaySource {
   readonly selection?: SelectorOptions;
 }
 
+/** A Wasm module to run. */
+export interface ModuleConfig {
+  /** How users know it: `GADGETS_MODULE`, or `filter NAME`. */
+  readonly name: string;
+  /** The gadget's own module comes before the fields that operators add, which filters see. */
+  readonly role: 'gadget' | 'filter';
+  readonly guest: PreparedGuest | PreparedCore;
+  readonly params: readonly (readonly [string, string])[];
+  /** The maps of the loaded gadget, for core modules. */
+  readonly maps?: readonly SharedMap[];
+  /** The highest level of what it logs that is shown: 0 errors … 4 traces. Default: only errors. */
+  readonly logLevel?: number;
+  /** False after too many failures: the module's fields stay, undefined. */
+  readonly enabled: boolean;
+}
+
 /** What a worker starts with. */
 export interface WorkerConfig {
   readonly control: SharedArrayBuffer;
@@ -55,16 +72,8 @@ export interface WorkerConfig {
   readonly replay?: ReplaySource;
   /** Descriptor of the file that what is read is recorded to. */
   readonly recordFd?: number;
-  readonly wasm?: {
-    readonly guest: PreparedGuest | PreparedCore;
-    readonly params: readonly (readonly [string, string])[];
-    /** The maps of the loaded gadget, for core modules. */
-    readonly maps?: readonly SharedMap[];
-    /** The highest level of what a core module logs that is shown: 0 errors … 4 traces. Default: only errors. */
-    readonly logLevel?: number;
-    /** False after too many failures: the module's fields stay, undefined. */
-    readonly enabled: boolean;
-  };
+  /** In the order that events go through them. */
+  readonly modules: readonly ModuleConfig[];
   readonly containers?: Naming & {
     /** What the table holds now; changes follow as messages. */
     readonly changes: readonly TableChange[];
@@ -110,9 +119,9 @@ export type FromWorker =
     }
   /** The worker cannot go on. */
   | { readonly type: 'failed'; readonly name: string; readonly message: string }
-  /** A line of a core module's, of a level as above. */
-  | { readonly type: 'guestLog'; readonly level: number; readonly text: string }
-  | { readonly type: 'guestFailed'; readonly message: string; readonly disabled: boolean }
+  /** A line of a module's, of a level as above; `module` is its place. */
+  | { readonly type: 'guestLog'; readonly module: number; readonly level: number; readonly text: string }
+  | ({ readonly type: 'guestFailed' } & ModuleFailure)
   /** Mount namespaces have been sighted that the worker has to know of before it goes on. */
   | { readonly type: 'catchUp' }
   /** An event came from a mount namespace that the table has not told about. */

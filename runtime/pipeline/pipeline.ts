@@ -5,12 +5,14 @@ import type { TableChange } from '../containers/change.js';
 import { Control, type Counts } from './control.js';
 import { PipelineError } from './errors.js';
 import { MAX_GUEST_FAILURES } from './limits.js';
+import { called } from './module-name.js';
+import type { ModuleFailure } from './modules.js';
 import type { FieldDescription, FromWorker, Replayed, ToWorker, WorkerConfig } from './messages.js';
 
 export interface PipelineConfig extends Omit<WorkerConfig, 'control' | 'containers'> {
   /** Asked whenever a worker starts. */
   readonly containers?: () => NonNullable<WorkerConfig['containers']>;
-  /** How long the Wasm module may work on one batch. */
+  /** How long a Wasm module may work on one batch. */
   readonly guestBudgetMs: number;
 }
 
@@ -25,8 +27,8 @@ export interface PipelineListener {
   unknownMntns(mntns: number, pid: number): void;
   /** The worker waits for the news of mount namespaces that have been sighted. */
   catchUp(): void;
-  /** The Wasm module says something; `level` from 0 (error) to 4 (trace). */
-  guestLog?(level: number, text: string): void;
+  /** A Wasm module says something; `level` from 0 (error) to 4 (trace). */
+  guestLog?(module: string, level: number, text: string): void;
   /** A replay has come to its end. */
   replayed?(replayed: Replayed): void;
 }
@@ -59,13 +61,14 @@ export class Pipeline {
   private worker: Worker | undefined;
   private watchdog: NodeJS.Timeout | undefined;
   private stopping = false;
-  private guestFailures = 0;
-  private wasmEnabled = true;
+  /** Each module's time-outs, and whether it goes on. */
+  private readonly modules: { readonly name: string; timeouts: number; enabled: boolean }[];
   private finished: (() => void) | undefined;
 
   private constructor(config: PipelineConfig, listener: PipelineListener) {
     this.config = config;
     this.listener = listener;
+    this.modules = config.modules.map(({ name, enabled }) => ({ name, enabled, timeouts: 0 }));
   }
 
   /**
@@ -104,6 +107,11 @@ export class Pipeline {
     return this.control.recorded;
   }
 
+  /** How many of them Wasm modules made. */
+  get made(): number {
+    return this.control.made;
+  }
+
   tellContainer(change: TableChange): void {
     this.post({ type: 'container', change });
   }
@@ -134,11 +142,11 @@ export class Pipeline {
 
   /** Gives a worker its configuration; resolves when it is ready. */
   private employ(worker: Worker): Promise<void> {
-    const { containers, wasm, recordFd, guestBudgetMs: _, ...rest } = this.config;
+    const { containers, modules, recordFd, guestBudgetMs: _, ...rest } = this.config;
     const workerConfig: WorkerConfig = {
       ...rest,
       control: this.control.memory,
-      ...(wasm === undefined ? {} : { wasm: { ...wasm, enabled: this.wasmEnabled } }),
+      modules: modules.map((module, i) => ({ ...module, enabled: this.modules[i]!.enabled })),
       ...(containers === undefined ? {} : { containers: containers() }),
       ...(recordFd === undefined || this.recordingFailed ? {} : { recordFd }),
     };
@@ -183,15 +191,10 @@ export class Pipeline {
   private hear(message: Exclude<FromWorker, { type: 'ready' | 'failed' }>): void {
     switch (message.type) {
       case 'guestFailed':
-        if (message.disabled) this.wasmEnabled = false;
-        this.listener.warn(
-          message.disabled
-            ? `${message.message}; events go on without the module`
-            : `${message.message}; its batch is lost`,
-        );
+        this.hearFailure(message);
         break;
       case 'guestLog':
-        this.listener.guestLog?.(message.level, message.text);
+        this.listener.guestLog?.(this.modules[message.module]!.name, message.level, message.text);
         break;
       case 'catchUp':
         this.listener.catchUp();
@@ -215,6 +218,15 @@ export class Pipeline {
     }
   }
 
+  private hearFailure({ module, message, disabled }: ModuleFailure): void {
+    const failed = this.modules[module]!;
+    if (disabled) failed.enabled = false;
+    const sentence = called(failed.name, message);
+    this.listener.warn(
+      disabled ? `${sentence}; events go on without the module` : `${sentence}; its batch is lost`,
+    );
+  }
+
   /** The rings are the main thread's: a new worker goes on where the old one was, without the batch it hung on. */
   private async replaceHangingWorker(): Promise<void> {
     const hanging = this.worker;
@@ -223,11 +235,12 @@ export class Pipeline {
     await hanging.terminate();
     this.control.settle('lostGuest');
     this.control.leaveGuest();
-    this.guestFailures++;
-    this.wasmEnabled = this.guestFailures < MAX_GUEST_FAILURES;
-    const budget = `the gadget's Wasm module took longer than ${this.config.guestBudgetMs} ms for a batch and was stopped`;
+    const module = this.modules[this.control.guestModule]!;
+    module.timeouts++;
+    module.enabled = module.timeouts < MAX_GUEST_FAILURES;
+    const budget = `${module.name} took longer than ${this.config.guestBudgetMs} ms for a batch and was stopped`;
     this.listener.warn(
-      this.wasmEnabled ? `${budget}; its batch is lost` : `${budget}; events go on without the module`,
+      module.enabled ? `${budget}; its batch is lost` : `${budget}; events go on without the module`,
     );
     try {
       await this.employ(warmWorker());

@@ -25,6 +25,7 @@ import { Chain } from './chain.js';
 import { Control, type Counts } from './control.js';
 import type { Replayed, WorkerConfig } from './messages.js';
 import { replay } from './replay.js';
+import { Modules } from './modules.js';
 import { Sink } from './sink.js';
 
 interface Shown {
@@ -58,7 +59,7 @@ function showOpen(
   const { sources, bootToEpochNs, naming } = header;
   const control = new Control();
   const config: WorkerConfig = {
-    ...{ sources, bootToEpochNs, filters, control: control.memory, rings: [], maxEntries: -1 },
+    ...{ sources, bootToEpochNs, filters, control: control.memory, rings: [], modules: [], maxEntries: -1 },
     containers: { ...naming, filtering: naming.filtering || selection !== undefined, changes: [] },
     output: { mode: 'json', fd: 1 },
     replay: { fd, framesAt, position: shared.buffer, ...(selection === undefined ? {} : { selection }) },
@@ -69,13 +70,15 @@ function showOpen(
     return end - start;
   });
   const [view, names] = [new ContainerView(), new RecordedNames()];
+  const modules = new Modules(control, () => undefined);
   const chainParts = {
     ...{ control, sink, view, writer: new ByteWriter(1 << 16), recorder: undefined },
-    ...{ runGuest: () => true, askContainer: () => undefined, catchUp: () => undefined },
+    ...{ modules, askContainer: () => undefined, catchUp: () => undefined },
     userFiles: { recorded: names },
   };
   const chains = sources.map((spec, index) => new Chain(makeDataSource(spec), index, config, chainParts));
-  const replayed = replay(config, { chains, view, control, sink, takeMade: () => undefined, names })!;
+  for (const chain of chains) chain.compile();
+  const replayed = replay(config, { chains, view, control, sink, modules, names })!;
   const lines = text.split('\n').slice(0, -1);
   return {
     replayed,

@@ -12,6 +12,7 @@ import { TableGuard } from '../recording/table-guard.js';
 import type { Chain } from './chain.js';
 import type { Control } from './control.js';
 import type { Replayed, WorkerConfig } from './messages.js';
+import type { Modules } from './modules.js';
 import type { Sink } from './sink.js';
 
 /** What a replay works with. */
@@ -20,8 +21,7 @@ export interface ReplayParts {
   readonly view: ContainerView;
   readonly control: Control;
   readonly sink: Sink;
-  /** Carries on what the Wasm module emitted until now. */
-  readonly takeMade: () => void;
+  readonly modules: Pick<Modules, 'turn'>;
   readonly names: RecordedNames;
 }
 
@@ -31,7 +31,7 @@ export interface ReplayParts {
  */
 export function replay(config: WorkerConfig, parts: ReplayParts): Replayed | undefined {
   const { fd, framesAt, position, selection } = config.replay!;
-  const { chains, control, sink, takeMade } = parts;
+  const { chains, control, sink, modules } = parts;
   const selector = selection === undefined ? undefined : new Selector(selection);
   const reader = new FrameReader(fd, framesAt, config.sources);
   let guard = new TableGuard();
@@ -51,14 +51,13 @@ export function replay(config: WorkerConfig, parts: ReplayParts): Replayed | und
       if (frame.kind === 'end') replayed = { losses: frame.losses };
       else if (isNew || (frame.kind !== 'batch' && frame.kind !== 'release'))
         take(frame, batch, selector, parts);
-      takeMade();
     }
   } catch (error) {
     if (!(error instanceof RecordingError)) throw error;
     replayed = { losses: undefined, damage: error.message };
   }
   for (const chain of chains) chain.release(Infinity);
-  takeMade();
+  modules.turn(0, chains);
   return control.stopping || sink.closed ? undefined : replayed;
 }
 
@@ -66,7 +65,7 @@ function take(
   frame: Exclude<Frame, { kind: 'end' }>,
   batch: Batch,
   selector: Selector | undefined,
-  { chains, view, names }: ReplayParts,
+  { chains, view, names, modules }: ReplayParts,
 ): void {
   switch (frame.kind) {
     case 'start':
@@ -81,9 +80,11 @@ function take(
       names.set(frame.of, frame.names);
       break;
     case 'batch':
+      modules.turn(frame.nowMs, chains);
       chains[frame.source]!.take(batch, frame.nowMs);
       break;
     case 'release':
+      modules.turn(frame.nowMs, chains);
       chains[frame.source]!.release(frame.nowMs);
       break;
   }

@@ -2,9 +2,9 @@
 
 import { once } from 'node:events';
 import { parentPort, receiveMessageOnPort } from 'node:worker_threads';
+import { bootNowNs } from '../../bpf/clock.js';
 import { RingReader } from '../../bpf/ring.js';
 import { writeSome } from '../../bpf/write.js';
-import { GuestError, PatchError } from '../../wasm/host/errors.js';
 import { ContainerView } from '../containers/view.js';
 import { Batch, MAX_BATCH_BYTES, MAX_BATCH_RECORDS, OFFSETS_SIZE_BYTES } from '../data/batch.js';
 import { makeDataSource } from '../data/spec.js';
@@ -12,11 +12,10 @@ import { ByteWriter } from '../output/byte-writer.js';
 import { RecordedNames } from '../operators/users.js';
 import { isHidden } from '../output/column-spec.js';
 import type { RecordingWriter } from '../recording/writer.js';
-import { Chain } from './chain.js';
+import { Chain, type Shared } from './chain.js';
 import { Control } from './control.js';
-import { type GuestModule, openGuest } from './guest-module.js';
 import type { FieldDescription, FromWorker, Replayed, ToWorker, WorkerConfig } from './messages.js';
-import { MAX_GUEST_FAILURES } from './limits.js';
+import { Modules } from './modules.js';
 import { SightingGate } from './sightings.js';
 import { Sink } from './sink.js';
 import { type Nap, napAfter } from './wakeup.js';
@@ -52,53 +51,8 @@ async function openRecorder(): Promise<RecordingWriter | undefined> {
   });
 }
 
-/** The Wasm module, and how many batches in a row it failed on. */
-class GuestRunner {
-  private readonly module: GuestModule;
-  private enabled: boolean;
-  private failures = 0;
-
-  constructor(module: GuestModule, enabled: boolean) {
-    this.module = module;
-    this.enabled = enabled;
-  }
-
-  /** False when the batch is lost to a failure of the module. */
-  run(source: number, batch: Batch): boolean {
-    if (!this.enabled) return true;
-    control.enterGuest();
-    try {
-      this.module.process(source, batch);
-      this.failures = 0;
-      return true;
-    } catch (error) {
-      if (!(error instanceof GuestError || error instanceof PatchError)) throw error;
-      this.failures++;
-      this.enabled = this.failures < MAX_GUEST_FAILURES;
-      send({ type: 'guestFailed', message: error.message, disabled: !this.enabled });
-      return false;
-    } finally {
-      control.leaveGuest();
-    }
-  }
-
-  finish(): void {
-    if (!this.enabled) return;
-    control.enterGuest();
-    try {
-      this.module.finish();
-    } catch (error) {
-      if (!(error instanceof GuestError)) throw error;
-      send({ type: 'guestFailed', message: error.message, disabled: true });
-    } finally {
-      control.leaveGuest();
-    }
-  }
-}
-
 interface Reader {
   readonly chain: Chain;
-  readonly takeMade: () => void;
   readonly ring: RingReader;
   readonly batch: Batch;
   skipped: number;
@@ -106,52 +60,50 @@ interface Reader {
 
 interface Built {
   readonly chains: readonly Chain[];
-  readonly guest: GuestRunner | undefined;
-  readonly settings: readonly (readonly [string, string])[];
-  /** Carries on what the Wasm module emitted until now. */
-  readonly takeMade: () => void;
+  readonly modules: Modules;
 }
 
 async function build(): Promise<Built> {
   const changes = config.containers?.changes ?? [];
   for (const change of changes) view.apply(change);
   recorder?.start(changes);
+  const modules = new Modules(control, (failure) => send({ type: 'guestFailed', ...failure }));
   const sources = config.sources.map(makeDataSource);
-  const module =
-    config.wasm === undefined
-      ? undefined
-      : await openGuest(config.wasm, sources, {
-          log: (level, text) => send({ type: 'guestLog', level, text }),
-          discardsMntns: (mntns) => discardsMntns(mntns),
-        });
-  const guest = module === undefined ? undefined : new GuestRunner(module, config.wasm!.enabled);
-  const shared = {
-    control,
-    writer,
-    sink,
-    view,
-    runGuest: (source: number, batch: Batch) => guest === undefined || guest.run(source, batch),
-    askContainer: (mntns: number, pid: number) => {
+  const chains: Chain[] = [];
+  const shared = sharedParts(modules);
+  const addOperators = (): void => {
+    for (let i = chains.length; i < sources.length; i++)
+      chains.push(new Chain(sources[i]!, i, config, shared));
+  };
+  for (const [index, module] of config.modules.entries()) {
+    if (module.role === 'filter') addOperators();
+    const made = await modules.open(module, [...sources], {
+      log: (level, text) => send({ type: 'guestLog', module: index, level, text }),
+      discardsMntns,
+    });
+    sources.push(...made);
+  }
+  addOperators();
+  for (const [index, chain] of chains.entries()) chain.compile(modules.isShown(index));
+  modules.select(chains.map((chain) => chain.usedFields()));
+  if (config.rings.length > 0) modules.start();
+  return { chains, modules };
+}
+
+function sharedParts(modules: Modules): Shared {
+  return {
+    ...{ control, writer, sink, view, modules, recorder },
+    askContainer: (mntns, pid) => {
       if (asked.has(mntns)) return;
       asked.add(mntns);
       send({ type: 'unknownMntns', mntns, pid });
     },
     catchUp: () => gate?.pass(),
     userFiles: {
-      onRead: (of: 'users' | 'groups', names: ReadonlyMap<number, string>) => recorder?.names(of, names),
+      onRead: (of, names) => recorder?.names(of, names),
       ...(replaying === undefined ? {} : { recorded: recordedNames }),
     },
-    recorder,
   };
-  const chains = [...sources, ...(module?.madeSources ?? [])].map(
-    (source, index) => new Chain(source, index, config, shared, module?.isShown?.(index) ?? true),
-  );
-  module?.select(chains.map((chain) => chain.usedFields()));
-  if (config.rings.length > 0 && config.wasm?.enabled === true) module?.start?.();
-  const takeMade = (): void => {
-    for (const { source, batch } of module?.takeMade?.() ?? []) chains[source]!.takeMade(batch);
-  };
-  return { chains, guest, settings: module?.settings ?? [], takeMade };
 }
 
 function discardsMntns(mntns: bigint): boolean {
@@ -200,7 +152,7 @@ function hearAll(chains: readonly Chain[]): void {
 
 /** Reads one batch; returns how many records came. */
 function drain(reader: Reader, nowMs: number): number {
-  const { ring, batch, chain, takeMade } = reader;
+  const { ring, batch, chain } = reader;
   const count = ring.drain(batch.bytes, batch.offsets, OFFSETS_SIZE_BYTES, chain.source.recordSize);
   if (ring.skipped > reader.skipped) {
     control.add('read', ring.skipped - reader.skipped);
@@ -210,46 +162,46 @@ function drain(reader: Reader, nowMs: number): number {
   if (count > 0) {
     batch.reset(count);
     chain.take(batch, nowMs);
-    takeMade();
   }
   return count;
 }
 
 /** One round over all rings; returns how to wait for the next. */
-function round(readers: readonly Reader[], nowMs: number): Nap {
+function round(readers: readonly Reader[], { chains, modules }: Built): Nap {
+  const nowMs = bootNowNs() / 1e6;
+  modules.turn(nowMs, chains);
   let records = 0;
   let fill = 0;
   for (const reader of readers) {
     fill = Math.max(fill, reader.ring.availableBytes() / reader.ring.sizeBytes);
     // Those that waited are older than what the ring holds.
     reader.chain.release(nowMs);
-    reader.takeMade();
     records += drain(reader, nowMs);
   }
   return napAfter(records, fill);
 }
 
-function wait(readers: readonly Reader[], nap: Nap): void {
+function wait(readers: readonly Reader[], nap: Nap, { nextTickMs }: Modules): void {
   if (nap.until === 'none') return;
   const holding = readers.some(({ chain }) => chain.holding);
-  const timeoutMs = holding ? Math.min(nap.timeoutMs, HOLD_POLL_MS) : nap.timeoutMs;
+  const untilTickMs = Math.max(1, nextTickMs - bootNowNs() / 1e6);
+  const timeoutMs = Math.ceil(Math.min(nap.timeoutMs, untilTickMs, holding ? HOLD_POLL_MS : Infinity));
   if (nap.until === 'clock' || readers.length === 0) control.sleep(timeoutMs);
   else readers[0]!.ring.wait(readers.length === 1 ? timeoutMs : Math.min(timeoutMs, HOLD_POLL_MS));
 }
 
 /** What the rings still hold, then what still waits for a name. */
-function drainAll(readers: readonly Reader[]): void {
-  for (const reader of readers) while (!sink.closed && drain(reader, performance.now()) > 0);
-  for (const { chain, takeMade } of readers) {
-    chain.release(Infinity);
-    takeMade();
-  }
+function drainAll(readers: readonly Reader[], { chains, modules }: Built): void {
+  const nowMs = bootNowNs() / 1e6;
+  for (const reader of readers) while (!sink.closed && drain(reader, nowMs) > 0);
+  for (const { chain } of readers) chain.release(Infinity);
+  modules.turn(nowMs, chains);
 }
 
-function loop({ chains, takeMade }: Built): void {
+function loop(built: Built): void {
+  const { chains, modules } = built;
   const readers = config.rings.map(({ source, fd, sizeBytes }) => ({
     chain: chains[source]!,
-    takeMade,
     ring: new RingReader(fd, sizeBytes),
     batch: new Batch(MAX_BATCH_BYTES, MAX_BATCH_RECORDS),
     skipped: 0,
@@ -264,10 +216,10 @@ function loop({ chains, takeMade }: Built): void {
   }
   while (!control.stopping && !sink.closed) {
     hearAll(chains);
-    wait(readers, round(readers, performance.now()));
+    wait(readers, round(readers, built), modules);
   }
   hearAll(chains);
-  drainAll(readers);
+  drainAll(readers, built);
   for (const { ring } of readers) ring.close();
   gate?.close();
 }
@@ -282,15 +234,14 @@ function awaitBegin(chains: readonly Chain[]): void {
 
 try {
   const built = await build();
-  const { chains, guest, settings, takeMade } = built;
-  send({ type: 'ready', fields: describe(chains), settings });
+  const { chains, modules } = built;
+  send({ type: 'ready', fields: describe(chains), settings: modules.settings });
   if (config.rings.length > 0 || config.replay !== undefined) {
     awaitBegin(chains);
     let replayed: Replayed | undefined;
     if (replaying === undefined) loop(built);
-    else replayed = replaying.replay(config, { chains, view, control, sink, takeMade, names: recordedNames });
-    guest?.finish();
-    takeMade();
+    else replayed = replaying.replay(config, { chains, view, control, sink, modules, names: recordedNames });
+    modules.finish(chains);
     if (replayed !== undefined) send({ type: 'replayed', ...replayed });
   }
   if (sink.closed) send({ type: 'outputClosed' });

@@ -1,0 +1,187 @@
+// The Wasm modules of a pipeline, in their order: the gadget's own, then the user's filters. Each gets what those
+// before it let through and made.
+
+import { GuestError, PatchError, WasmError } from '../../wasm/host/errors.js';
+import type { Batch } from '../data/batch.js';
+import type { DataSource } from '../data/data-source.js';
+import type { Field } from '../data/field.js';
+import type { Control } from './control.js';
+import { type GuestModule, type GuestServices, openGuest } from './guest-module.js';
+import { GUEST_BACK_OFF_MS, MAX_GUEST_FAILURES } from './limits.js';
+import { called } from './module-name.js';
+import type { ModuleConfig } from './messages.js';
+
+/** Ticks that are made up for when there was no time for them. */
+const MAX_LATE_TICKS = 1000;
+
+/** What a module that failed is reported by. */
+export interface ModuleFailure {
+  /** Place among the modules. */
+  readonly module: number;
+  readonly message: string;
+  readonly disabled: boolean;
+}
+
+/** Where batches that modules make go on. */
+export interface MadeTaker {
+  takeMade(batch: Batch, nextModule: number): void;
+}
+
+export class Modules {
+  private readonly runners: Runner[] = [];
+  private readonly control: Control;
+  private readonly report: (failure: ModuleFailure) => void;
+
+  constructor(control: Control, report: (failure: ModuleFailure) => void) {
+    this.control = control;
+    this.report = report;
+  }
+
+  /**
+   * Starts the next module over all data sources there are; it adds its fields to them. Returns the data sources that
+   * it makes, numbered on from `sources`. Throws WasmError.
+   */
+  async open(
+    config: ModuleConfig,
+    sources: readonly DataSource[],
+    services: GuestServices,
+  ): Promise<readonly DataSource[]> {
+    const index = this.runners.length;
+    this.control.enterGuest(index);
+    try {
+      const module = await openGuest(config, sources, services);
+      this.runners.push(new Runner(module, config.enabled, sources.length));
+      return module.madeSources ?? [];
+    } catch (error) {
+      if (error instanceof WasmError) error.message = called(config.name, error.message);
+      throw error;
+    } finally {
+      this.control.leaveGuest();
+    }
+  }
+
+  /** Tells each module which of its fields anything reads; `fields`: what outputs and filters do, by data source. */
+  select(fields: readonly ReadonlySet<Field>[]): void {
+    const used = fields.map((set) => new Set(set));
+    for (const { module } of this.runners.toReversed()) {
+      module.select(used);
+      for (const [source, reads] of (module.reads?.() ?? []).entries())
+        for (const field of reads) used[source]?.add(field);
+    }
+  }
+
+  /** All fields are there, and the gadget is loaded: modules may look for them. Throws GuestError. */
+  start(): void {
+    for (const { module, enabled } of this.runners) if (enabled) module.start?.();
+  }
+
+  /** What the modules want changed before the gadget is loaded. */
+  get settings(): readonly (readonly [key: string, value: string])[] {
+    return this.runners.flatMap(({ module }) => module.settings ?? []);
+  }
+
+  /** False for a data source that a module hides. */
+  isShown(source: number): boolean {
+    return this.runners.every(({ module, sees }) => source >= sees || (module.isShown?.(source) ?? true));
+  }
+
+  /** Runs the modules from number `from` on over a batch; false when that lost the batch. */
+  run(source: number, batch: Batch, from: number): boolean {
+    for (let i = from; i < this.runners.length; i++) {
+      const runner = this.runners[i]!;
+      if (source >= runner.sees || !runner.isReady(performance.now())) continue;
+      if (!this.visit(i, (module) => module.process(source, batch))) return false;
+      if (batch.kept() === 0) break;
+    }
+    return true;
+  }
+
+  /** Between batches: the ticks that are due, then what the modules made goes on. */
+  turn(nowMs: number, chains: readonly MadeTaker[]): void {
+    for (const [i, runner] of this.runners.entries()) {
+      for (const dueMs of runner.dueTicks(nowMs))
+        this.visit(i, (module) => module.tick?.(BigInt(Math.round(dueMs * 1e6))));
+      this.passOn(i, chains);
+    }
+  }
+
+  /** When the next tick is due; Infinity when none is. */
+  get nextTickMs(): number {
+    return this.runners.reduce((next, { tickDueMs }) => Math.min(next, tickDueMs), Infinity);
+  }
+
+  /** Ends the modules, one after the other: what one makes at the end, the next still gets. */
+  finish(chains: readonly MadeTaker[]): void {
+    for (const [i, { enabled }] of this.runners.entries()) {
+      if (!enabled) continue;
+      this.visit(i, (module) => module.finish(), true);
+      this.passOn(i, chains);
+    }
+  }
+
+  private passOn(i: number, chains: readonly MadeTaker[]): void {
+    for (const { source, batch } of this.runners[i]!.module.takeMade?.() ?? [])
+      chains[source]!.takeMade(batch, i + 1);
+  }
+
+  /** False when the module failed, which costs it what it was given. */
+  private visit(i: number, call: (module: GuestModule) => void, isLast = false): boolean {
+    const runner = this.runners[i]!;
+    this.control.enterGuest(i);
+    try {
+      call(runner.module);
+      runner.failures = 0;
+      return true;
+    } catch (error) {
+      if (!(error instanceof GuestError || error instanceof PatchError)) throw error;
+      runner.fail(performance.now());
+      this.report({ module: i, message: error.message, disabled: isLast || !runner.enabled });
+      return false;
+    } finally {
+      this.control.leaveGuest();
+    }
+  }
+}
+
+/** One module, and how it has been doing. */
+class Runner {
+  readonly module: GuestModule;
+  enabled: boolean;
+  /** How many data sources it knows. */
+  readonly sees: number;
+  /** In a row. */
+  failures = 0;
+  private idleUntilMs = 0;
+  tickDueMs = Infinity;
+
+  constructor(module: GuestModule, enabled: boolean, sees: number) {
+    this.module = module;
+    this.enabled = enabled;
+    this.sees = sees;
+  }
+
+  /** Whether it can be given something, at a time of `performance.now()`. */
+  isReady(nowMs: number): boolean {
+    return this.enabled && nowMs >= this.idleUntilMs;
+  }
+
+  fail(nowMs: number): void {
+    this.failures++;
+    this.enabled = this.failures < MAX_GUEST_FAILURES;
+    // The first time may be an accident of one batch.
+    if (this.failures > 1) this.idleUntilMs = nowMs + GUEST_BACK_OFF_MS;
+  }
+
+  /** The times that ticks up to now were due; the first call only sets the clock. */
+  *dueTicks(nowMs: number): Generator<number> {
+    const { tickMs } = this.module;
+    if (tickMs === undefined || tickMs === 0) return;
+    if (this.tickDueMs === Infinity) this.tickDueMs = nowMs + tickMs;
+    for (let late = 0; this.tickDueMs <= nowMs && late < MAX_LATE_TICKS; late++) {
+      const dueMs = this.tickDueMs;
+      this.tickDueMs += tickMs;
+      if (this.isReady(performance.now())) yield dueMs;
+    }
+    if (this.tickDueMs <= nowMs) this.tickDueMs = nowMs + tickMs;
+  }
+}
