@@ -5,6 +5,7 @@ import { didYouMean } from '../data/nearest.js';
 import { YamlError, parseLocated } from '../gadget/located-yaml.js';
 import { BuildError } from './errors.js';
 import type { GadgetFolder } from './folder.js';
+import { LANGUAGES, type Language } from './language.js';
 
 /** What build.yaml says; paths are relative to the gadget's folder. */
 export interface BuildFile {
@@ -12,6 +13,8 @@ export interface BuildFile {
   readonly ebpfSource?: string;
   /** Wasm source, or a prebuilt module (`.wasm`). */
   readonly wasm?: string;
+  /** What the Wasm source is written in, if its name does not say. */
+  readonly language?: Language;
   /** gadget.yaml. */
   readonly metadata?: string;
   /** More words for the C compiler. */
@@ -19,7 +22,7 @@ export interface BuildFile {
 }
 
 export const BUILD_FILE = 'build.yaml';
-const KEYS = ['ebpfsource', 'wasm', 'metadata', 'cflags'] as const;
+const KEYS = ['ebpfsource', 'wasm', 'language', 'metadata', 'cflags'] as const;
 const MAX_BYTES = 1 << 20;
 
 /**
@@ -63,9 +66,16 @@ function parseBuildFile(bytes: Uint8Array, path: string): BuildFile {
     return content === '' ? undefined : content;
   };
   const [ebpfSource, wasm, metadata] = [pathAt('ebpfsource'), pathAt('wasm'), pathAt('metadata')];
+  const language = LANGUAGES.find((known) => known === given.get('language'));
+  if (given.has('language') && language === undefined) {
+    const told = given.get('language');
+    const near = typeof told === 'string' ? didYouMean(told, LANGUAGES) : '';
+    return refuse('language', `language is ${show(told)}, expected one of ${LANGUAGES.join(', ')}${near}`);
+  }
   return {
     ...(ebpfSource === undefined ? {} : { ebpfSource }),
     ...(wasm === undefined ? {} : { wasm }),
+    ...(language === undefined ? {} : { language }),
     ...(metadata === undefined ? {} : { metadata }),
     cflags: wordsOf(given.get('cflags')) ?? refuse('cflags', 'cflags is neither text nor a list of texts'),
   };

@@ -4,15 +4,16 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type GadgetImageSpec, type GadgetPlatform, sourceDate } from '../../oci/gadget-image.js';
+import type { Metadata } from '../gadget/metadata.js';
 import { readBuildFile } from './build-file.js';
 import { ARCHITECTURES, type Architecture, compileEbpf, findToolchain, prebuiltObjects } from './ebpf.js';
 import { BuildError } from './errors.js';
 import { GadgetFolder } from './folder.js';
 import type { BuildListener, BuildOptions, Job, Wasm } from './job.js';
-import { annotationsOf, metadataOf } from './metadata.js';
-import { planBuild } from './plan.js';
+import { WASM_SOURCES, type WasmSource } from './language.js';
+import { annotationsOf, metadataOf, readFolderMetadata } from './metadata.js';
+import { planBuild, planWasm } from './plan.js';
 import { buildWasm, checkWasm } from './wasm.js';
-
 
 /** The parts of an image, ready for `buildGadgetImage`. */
 export interface BuiltGadget extends Omit<GadgetImageSpec, 'ref'> {
@@ -33,11 +34,10 @@ export async function buildGadget(
   const created = sourceDate(options.env);
   const folder = new GadgetFolder(path);
   const plan = planBuild(folder, readBuildFile(folder, options.buildFile), options);
-  const scratch = mkdtempSync(join(tmpdir(), 'ig-build-'));
-  try {
+  return withScratch(async (scratch) => {
     const job: Job = { folder, plan, options, listener, scratch, cacheDir: options.cacheDir ?? join(scratch, 'cache') };
     const objects = await objectsOf(job);
-    const wasm = await wasmOf(job);
+    const wasm = plan.wasm && (await wasmOf(job, plan.wasm));
     const { bytes, metadata } = await metadataOf(job, objects, wasm);
     const architectures = objects.size === 0 ? ALL : [...objects.keys()];
     return {
@@ -47,6 +47,39 @@ export async function buildGadget(
       ...(bytes === undefined ? {} : { metadata: bytes }),
       ...(created === undefined ? {} : { created }),
     };
+  });
+}
+
+/** The Wasm part of a folder, which may have others. */
+export interface BuiltWasm {
+  readonly bytes: Uint8Array;
+  /** What gadget.yaml says; without one, the name alone. */
+  readonly metadata: Metadata;
+}
+
+/** Builds the Wasm part of the folder `path`, and nothing else. Throws BuildError, MetadataError. */
+export async function buildWasmPart(
+  path: string,
+  { cacheDir, validate }: { readonly cacheDir: string; readonly validate: boolean },
+  listener: BuildListener,
+): Promise<BuiltWasm> {
+  const folder = new GadgetFolder(path);
+  const file = readBuildFile(folder, undefined);
+  const source = planWasm(folder, file);
+  if (source === undefined) {
+    throw new BuildError(
+      `there is no Wasm source in ${folder.path}: no ${WASM_SOURCES.join(', no ')}, and no build.yaml that names another`,
+    );
+  }
+  const metadata = await readFolderMetadata(folder, file, validate);
+  const { bytes } = await withScratch((scratch) => wasmOf({ folder, listener, scratch, cacheDir }, source));
+  return { bytes, metadata };
+}
+
+async function withScratch<T>(work: (scratch: string) => Promise<T>): Promise<T> {
+  const scratch = mkdtempSync(join(tmpdir(), 'ig-build-'));
+  try {
+    return await work(scratch);
   } finally {
     rmSync(scratch, { recursive: true, force: true });
   }
@@ -75,20 +108,27 @@ function platform(
   return { architecture, ...(ebpf === undefined ? {} : { ebpf }), ...(wasm === undefined ? {} : { wasm }) };
 }
 
-async function step<T>({ listener }: Job, id: string, title: string, work: () => Promise<T>): Promise<T> {
+async function step<T>(
+  { listener }: Pick<Job, 'listener'>,
+  id: string,
+  title: string,
+  work: () => Promise<T>,
+): Promise<T> {
   listener.progress.begin(id, title, 0);
   const result = await work();
   listener.progress.end(id);
   return result;
 }
 
-async function wasmOf(job: Job): Promise<Wasm | undefined> {
-  const { folder, plan, listener, scratch } = job;
-  const name = plan.wasm;
-  if (name === undefined) return undefined;
-  return step(job, 'wasm', `${name.endsWith('.wasm') ? 'check' : 'compile'} ${name}`, async () => {
-    const bytes = await buildWasm(folder, name, join(scratch, 'program.wasm'), (text) => listener.output(text));
-    const form = await checkWasm(bytes, folder.pathOf(name), job.cacheDir);
+async function wasmOf(
+  job: Pick<Job, 'folder' | 'listener' | 'scratch' | 'cacheDir'>,
+  source: WasmSource,
+): Promise<Wasm> {
+  const { folder, listener, scratch } = job;
+  const { file, language } = source;
+  return step(job, 'wasm', `${language === undefined ? 'check' : 'compile'} ${file}`, async () => {
+    const bytes = await buildWasm(folder, source, join(scratch, 'program.wasm'), (text) => listener.output(text));
+    const form = await checkWasm(bytes, folder.pathOf(file), job.cacheDir);
     return { bytes, isComponent: form === 'component' };
   });
 }
@@ -100,7 +140,7 @@ async function objectsOf(job: Job): Promise<Map<Architecture, Uint8Array>> {
   if (name.endsWith('.o')) return prebuilt(job, name);
   const toolchain = await findToolchain(options.env);
   const objects = new Map<Architecture, Uint8Array>();
-  for (const architecture of ALL) {
+  for (const architecture of options.architectures ?? ALL) {
     const compile = (): Promise<Uint8Array> =>
       compileEbpf(toolchain, folder, name, architecture, join(scratch, `${architecture}.o`), {
         cflags: [...(options.cflags ?? []), ...plan.cflags],

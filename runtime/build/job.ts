@@ -1,6 +1,7 @@
 // What the steps of one build share.
 
 import type { Progress } from '../../oci/target.js';
+import type { Architecture } from './ebpf.js';
 import type { GadgetFolder } from './folder.js';
 import type { Plan } from './plan.js';
 
@@ -13,6 +14,8 @@ export interface BuildOptions {
   readonly updateMetadata: boolean;
   /** More words for the C compiler. */
   readonly cflags?: readonly string[];
+  /** What to compile C for, if not for all that images are for. */
+  readonly architectures?: readonly Architecture[];
   /** Where to keep the Wasm part as it is translated for running. */
   readonly cacheDir?: string;
   /** CLANG, LLVM_STRIP, SOURCE_DATE_EPOCH. */

@@ -5,11 +5,14 @@ import { join } from 'node:path';
 import { ANNOTATION } from '../../oci/descriptor.js';
 import { YamlError } from '../gadget/located-yaml.js';
 import { type Metadata, type MetadataFile, type Mistake, emptyMetadata, readMetadata } from '../gadget/metadata.js';
+import type { BuildFile } from './build-file.js';
 import { type KnownFields, checkMetadata } from './check-metadata.js';
 import type { Architecture } from './ebpf.js';
 import { BuildError, MetadataError } from './errors.js';
+import type { GadgetFolder } from './folder.js';
 import type { Job, Wasm } from './job.js';
 import { NO_OBJECT, type ObjectFacts, readObject } from './object.js';
+import { METADATA } from './plan.js';
 
 export interface MetadataPart {
   readonly bytes: Uint8Array | undefined;
@@ -32,6 +35,25 @@ export async function metadataOf(
     ? await validated(job, bytes, folder.pathOf(name), facts, objects, wasm)
     : await readMetadata(bytes, false);
   return { bytes, metadata: parsed.metadata };
+}
+
+/**
+ * What the folder's gadget.yaml says, checked by itself alone; a folder without one has a name. Throws BuildError,
+ * MetadataError, GadgetError.
+ */
+export async function readFolderMetadata(
+  folder: GadgetFolder,
+  file: BuildFile,
+  validate: boolean,
+): Promise<Metadata> {
+  const name = file.metadata ?? METADATA;
+  if (file.metadata === undefined && folder.find(name) === undefined) return emptyMetadata(folder.name);
+  const bytes = folder.read(name, 'metadata file');
+  const { metadata, mistakes } = validate
+    ? await located(bytes, folder.pathOf(name))
+    : await readMetadata(bytes, false);
+  if (mistakes.length > 0) throw new MetadataError(folder.pathOf(name), mistakes);
+  return metadata;
 }
 
 function factsOf(

@@ -5,7 +5,7 @@ import type { Annotations } from '../data/field.js';
 import type { RecordFieldSpec } from '../data/spec.js';
 import type { Param } from '../gadget/params.js';
 import { BuildError } from './errors.js';
-import type { ObjectFacts } from './object.js';
+import { NO_OBJECT, type ObjectFacts } from './object.js';
 
 export interface Update {
   readonly text: string;
@@ -15,6 +15,13 @@ export interface Update {
 
 const HEAD =
   '# Drafted from the eBPF object. Say what things are; a field needs no entry here to be shown.\n';
+const FILTER_HEAD = `# Drafted. Say what the filter does, and which parameters it takes:
+#
+# params:
+#   wasm:
+#     NAME:
+#       description: …
+`;
 const INDENT = 2;
 
 /**
@@ -25,7 +32,7 @@ const INDENT = 2;
  */
 export function updateMetadata(before: string | undefined, name: string, object: ObjectFacts): Update {
   const added: string[] = [];
-  let text = before ?? HEAD;
+  let text = before ?? (object === NO_OBJECT ? FILTER_HEAD : HEAD);
   const add = (path: readonly string[], value: unknown): void => {
     const longer = withValue(text, path, value);
     if (longer === undefined) return;

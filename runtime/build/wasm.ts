@@ -1,38 +1,46 @@
 // Builds a gadget's Wasm part, or takes it prebuilt, and checks that it is one that gadgets can have.
 
 import { readFileSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
 import { prepareComponent } from '../../wasm/host/component.js';
 import { prepareCore } from '../../wasm/host/core/prepare.js';
 import { type ModuleForm, moduleForm } from '../../wasm/host/module-form.js';
 import { BuildError } from './errors.js';
 import type { GadgetFolder } from './folder.js';
+import { type WasmSource, compilerOf, programOf, titleOf } from './language.js';
 import { runTool } from './run-tool.js';
 
-const ASSEMBLYSCRIPT = fileURLToPath(new URL('../../wasm/sdk/assemblyscript/build.js', import.meta.url));
-/** Exit status of build.js when there is no AssemblyScript compiler. */
+/** Exit status of an SDK's build.js when its compiler is missing; what it prints says how to get it. */
 const NO_COMPILER = 3;
 
 /**
- * The module that `file` of the folder is, or becomes when compiled to `module`. `output` takes what the compiler
+ * The module that a source of the folder is, or becomes when compiled to `module`. `output` takes what the compiler
  * says. Throws BuildError.
  */
 export async function buildWasm(
   folder: GadgetFolder,
-  file: string,
+  { file, language }: WasmSource,
   module: string,
   output: (text: string) => void,
 ): Promise<Uint8Array> {
-  if (file.endsWith('.wasm')) return folder.read(file, 'Wasm module');
-  const source = folder.need(file, 'Wasm source');
-  const built = await runTool(process.execPath, [ASSEMBLYSCRIPT, source, module]);
+  if (language === undefined) return folder.read(file, 'Wasm module');
+  const program = programOf(folder.need(file, 'Wasm source'));
+  const built = await runTool(process.execPath, [compilerOf(language), program, module]);
+  if (built?.status === NO_COMPILER) {
+    throw new BuildError(
+      `cannot compile ${folder.pathOf(file)}: ${sentenceIn(built.output)}; or compile it elsewhere, and name the module in build.yaml (wasm: program.wasm)`,
+    );
+  }
   output(built?.output ?? '');
   if (built?.ok) return readFileSync(module);
   throw new BuildError(
-    built?.status === NO_COMPILER
-      ? `${folder.pathOf(file)} needs the AssemblyScript compiler; see above how to get it, or name a prebuilt module in build.yaml (wasm: program.wasm)`
-      : `the AssemblyScript compiler could not compile ${folder.pathOf(file)}; see what it says above`,
+    `the compiler for ${titleOf(language)} could not compile ${folder.pathOf(file)}; see what it says above`,
   );
+}
+
+/** What a program printed, to stand within a sentence. */
+function sentenceIn(output: string): string {
+  const text = output.trim().replaceAll(/\s*\n\s*/g, ' ');
+  return text.replace(/\.$/, '').replace(/^[A-Z](?=[a-z]* )/, (letter) => letter.toLowerCase());
 }
 
 /**

@@ -68,8 +68,13 @@ export class Gadget {
   static async open(name: string, parts: GadgetParts, { trusted, validate }: OpenChecks): Promise<Gadget> {
     const metadata =
       parts.metadata === undefined ? emptyMetadata(name) : await parseMetadata(parts.metadata, validate);
-    if (parts.ebpf === undefined)
-      throw new GadgetError(`the image of gadget ${name} has no eBPF program to run`);
+    if (parts.ebpf === undefined) {
+      const what =
+        parts.wasm === undefined
+          ? ' to run'
+          : `: it is a filter for the events of others, as in \`ig run trace_exec --wasm ${name}\``;
+      throw new GadgetError(`the image of gadget ${name} has no eBPF program${what}`);
+    }
     const object = ObjectSpec.open(parts.ebpf, name, { trusted });
     try {
       return new Gadget(name, metadata, { ...parts, ebpf: parts.ebpf }, object);

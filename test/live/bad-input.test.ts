@@ -242,6 +242,9 @@ describe('a damaged image', () => {
 describe('an image that is no good gadget', () => {
   it('is refused without an eBPF program', async () => {
     expect(await imageRefusal({ metadata: 'name: bad\n' })).toMatch(/bad.*no eBPF program/);
+    expect(await imageRefusal({ metadata: 'name: bad\n', wasm: Buffer.from('\0asm') })).toMatch(
+      /bad has no eBPF program: it is a filter .*`ig run trace_exec --wasm bad`$/,
+    );
   });
 
   it.each([

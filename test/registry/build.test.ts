@@ -379,7 +379,7 @@ describe('a folder that cannot be built', () => {
   it.each([
     [
       'ebpfsrc: a.c\n',
-      'build.yaml:1: unknown key ebpfsrc, expected one of ebpfsource, wasm, metadata, cflags',
+      'build.yaml:1: unknown key ebpfsrc, expected one of ebpfsource, wasm, language, metadata, cflags',
     ],
     ['# words\ncflags: { a: b }\n', 'build.yaml:2: cflags is neither text nor a list of texts'],
     ['wasm: [x]\n', 'build.yaml:1: wasm is ["x"], expected a path'],
@@ -389,8 +389,8 @@ describe('a folder that cannot be built', () => {
     ['ebpfsource: missing.bpf.c\n', 'there is no eBPF source'],
     ['ebpfsource: missing.o\n', 'missing.amd64.o, missing.arm64.o'],
     ['ebpfsource: junk.o\n', 'junk.o is not an eBPF object'],
-    ['wasm: program.go\n', 'Go cannot be built yet: compile'],
-    ['wasm: program.rs\n', 'Rust cannot be built yet: compile'],
+    ['wasm: program.go\n', 'there is no Wasm source'],
+    ['wasm: junk.o\n', 'nothing tells the language of'],
     ['wasm: junk.wasm\n', "junk.wasm cannot be a gadget's Wasm part: "],
   ])('says what is wrong with build.yaml %j', async (text, sentence) => {
     const folder = sample({ 'build.yaml': text, 'junk.o': 'junk', 'junk.wasm': 'junk' });

@@ -1,0 +1,64 @@
+// The languages of Wasm parts: which one a source is in, and what compiles it.
+
+import { fileURLToPath } from 'node:url';
+import { posix } from 'node:path';
+
+export const LANGUAGES = ['assemblyscript', 'typescript', 'javascript', 'c', 'rust', 'go'] as const;
+export type Language = (typeof LANGUAGES)[number];
+
+/** A Wasm part to compile, or, without a language, one that is a module already. */
+export interface WasmSource {
+  /** Below the folder. */
+  readonly file: string;
+  readonly language: Language | undefined;
+}
+
+/** As their authors write them. */
+const TITLES: Readonly<Record<Language, string>> = {
+  assemblyscript: 'AssemblyScript',
+  typescript: 'TypeScript',
+  javascript: 'JavaScript',
+  c: 'C',
+  rust: 'Rust',
+  go: 'Go',
+};
+
+/** TypeScript ends as AssemblyScript does, so build.yaml has to say which it is. */
+const ENDINGS: Readonly<Record<string, Language>> = {
+  '.ts': 'assemblyscript',
+  '.js': 'javascript',
+  '.c': 'c',
+  '.rs': 'rust',
+  '.go': 'go',
+};
+/** Files that stand for the folder they are in. */
+const PACKAGES: Readonly<Record<string, Language>> = { 'Cargo.toml': 'rust', 'go.mod': 'go' };
+
+/** Where the Wasm part of a folder is, if build.yaml does not say; of one language, the first. */
+export const WASM_SOURCES: readonly string[] = [
+  ...Object.keys(PACKAGES).map((name) => `wasm/${name}`),
+  ...Object.keys(ENDINGS).map((ending) => `wasm/program${ending}`),
+];
+
+export function titleOf(language: Language): string {
+  return TITLES[language];
+}
+
+/** The language of a file by its name. */
+export function languageOf(file: string): Language | undefined {
+  return PACKAGES[posix.basename(file)] ?? ENDINGS[posix.extname(file)];
+}
+
+/** What the SDK's compiler is given for a file: a package's folder, or the file itself. */
+export function programOf(path: string): string {
+  return PACKAGES[posix.basename(path)] === undefined ? path : posix.dirname(path);
+}
+
+/** The program that compiles a language: `node build.js PROGRAM OUT.wasm`. */
+export function compilerOf(language: Language): string {
+  return fileURLToPath(new URL(`../../wasm/sdk/${sdkOf(language)}/build.js`, import.meta.url));
+}
+
+function sdkOf(language: Language): string {
+  return language === 'typescript' ? 'javascript' : language;
+}
