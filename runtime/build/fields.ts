@@ -49,7 +49,11 @@ export async function knownFields(
     const fields = new Map(
       tracers.map(({ dataSource, fields }) => [dataSource, new Set(fields.map(({ fullName }) => fullName))]),
     );
-    for (const { dataSource, fullName } of pipeline.fields) fields.get(dataSource)?.add(fullName);
+    for (const { dataSource, fullName } of pipeline.fields) {
+      // Those of the module's own data sources, too.
+      const names = fields.get(dataSource) ?? new Set();
+      fields.set(dataSource, names.add(fullName));
+    }
     await pipeline.stop();
     return fields;
   } finally {

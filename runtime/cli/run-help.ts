@@ -12,7 +12,8 @@ export function runHelp(): string {
 Usage: ig run IMAGE [flags]
 
 IMAGE is a short name (trace_exec: the local store, then the built-in gadgets, then ghcr.io/inspektor-gadget/gadget),
-a full reference (ghcr.io/owner/trace_exec:v1, …@sha256:…), or a path (./layout, ./image.tar).
+a full reference (ghcr.io/owner/trace_exec:v1, …@sha256:…), or a path (./layout, ./image.tar). A path to a folder of
+sources (./trace_files) builds and runs it.
 
 ${describeGroups(runOptionGroups())}
 

@@ -7,7 +7,8 @@ import { missingCapabilities } from '../../bpf/errors.js';
 import type { Progress } from '../../oci/target.js';
 import type { ViewColumn } from '../pipeline/messages.js';
 import { warmWorker } from '../pipeline/pipeline.js';
-import type { OpenedGadget, SessionOptions } from '../session.js';
+import type { OpenOptions, OpenedGadget, SessionOptions } from '../session.js';
+import { isSourceFolder, withFolderHint } from '../source-folder.js';
 import { accountLine } from './account.js';
 import { enginesOf, selectionOf } from './container-flags.js';
 import { waitForEnd } from './end.js';
@@ -100,12 +101,25 @@ async function open(image: string, flags: RunFlags): Promise<OpenedGadget> {
   ]);
   const config = await loadConfig(flags);
   for (const warning of config.warnings) say(`Warning: ${warning}`);
-  return openGadget(image, {
+  const options = {
     config,
     ...(flags.ociStoreUser === true ? { storePath: await callersStore() } : {}),
     validateMetadata: flags.validateMetadata ?? true,
     ...(isatty(2) ? { showPull } : {}),
+  };
+  if (isSourceFolder(image)) return buildAndOpen(image, options);
+  return openGadget(image, options).catch((error: unknown) => {
+    throw withFolderHint(error, image);
   });
+}
+
+async function buildAndOpen(path: string, options: OpenOptions): Promise<OpenedGadget> {
+  const [{ openFolder }, { showBuild }] = await Promise.all([
+    import('../open-folder.js'),
+    import('./show-build.js'),
+  ]);
+  const complete = { ...options, env: process.env, builderVersion: `v${version()}` };
+  return showBuild((listener) => openFolder(path, complete, listener));
 }
 
 async function callersStore(): Promise<string> {

@@ -4,11 +4,11 @@ import { buildGadgetImage } from '../../../oci/gadget-image.js';
 import type { Reference } from '../../../oci/reference.js';
 import type { Progress } from '../../../oci/target.js';
 import type { BuiltGadget } from '../../build/gadget.js';
-import { say } from '../fail.js';
+import type { BuildListener } from '../../build/job.js';
+import { showBuild } from '../show-build.js';
 import { version } from '../version.js';
 import type { BuildFlags } from './commands.js';
 import { printOut } from './print.js';
-import { openProgress } from './progress.js';
 import { newName, openStore } from './store.js';
 
 /** Throws UsageError, BuildError, MetadataError, GadgetError, BpfError, InvalidReferenceError, StoreError. */
@@ -16,27 +16,15 @@ export async function build(path: string, flags: BuildFlags): Promise<void> {
   const { gadgetName } = await import('../../build/gadget.js');
   // A name that cannot be is said before anything is compiled.
   const reference = newName(flags.tag ?? gadgetName(path));
-  const progress = await openProgress();
-  // What compilers say comes when the bars are gone.
-  const said: (() => void)[] = [];
-  let result: string;
-  try {
-    const gadget = await compile(path, flags, progress, said);
-    const digest = await store(gadget, reference, progress);
-    result = resultText(gadget, reference, digest, flags.json ?? false);
-  } finally {
-    progress.close();
-    for (const print of said) print();
-  }
+  const result = await showBuild(async (listener) => {
+    const gadget = await compile(path, flags, listener);
+    const digest = await store(gadget, reference, listener.progress);
+    return resultText(gadget, reference, digest, flags.json ?? false);
+  });
   await printOut(result);
 }
 
-async function compile(
-  path: string,
-  flags: BuildFlags,
-  progress: Progress,
-  said: (() => void)[],
-): Promise<BuiltGadget> {
+async function compile(path: string, flags: BuildFlags, listener: BuildListener): Promise<BuiltGadget> {
   const { buildGadget, keepParts } = await import('../../build/gadget.js');
   const options = {
     validate: flags.validateMetadata,
@@ -45,12 +33,7 @@ async function compile(
     builderVersion: `v${version()}`,
     ...(flags.file === undefined ? {} : { buildFile: flags.file }),
   };
-  const gadget = await buildGadget(path, options, {
-    progress,
-    output: (text) => void said.push(() => void process.stderr.write(text)),
-    note: (sentence) => void said.push(() => say(sentence)),
-    color: process.stderr.isTTY && process.env['NO_COLOR'] === undefined,
-  });
+  const gadget = await buildGadget(path, options, listener);
   if (flags.output !== undefined) keepParts(gadget, flags.output);
   return gadget;
 }
