@@ -20,6 +20,7 @@ Examples:
   ig replay execs.ig
   ig replay execs.ig -F 'proc.comm~^ba,error!=' -o yaml
   ig replay execs.ig -c web,db --fields containerName,comm,args
+  ig replay execs.ig --wasm ./my-filter --wasm-param prefix=sh
 `;
 }
 

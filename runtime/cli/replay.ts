@@ -1,19 +1,21 @@
 // `ig replay FILE`: shows a recorded run again, filtered and formatted as the flags say.
 
 import { writeSync } from 'node:fs';
-import type { ReplayAccount } from '../replay.js';
+import { DEFAULT_GUEST_LIMITS } from '../guest.js';
+import type { ReplayAccount, ReplayOptions } from '../replay.js';
 import { openRecording, type Recording } from '../recording/reader.js';
 import { accountLine } from './account.js';
 import { type ContainerFlags, selectionOf } from './container-flags.js';
 import { waitForEnd } from './end.js';
 import { UsageError, fail, say } from './fail.js';
+import { type OpenFlags, filtersOf, openOptions } from './open.js';
 import type { OutputFlags } from './run-flags.js';
 import { shownAs } from './shown-as.js';
+import { limitsOf } from './wasm-flags.js';
 
 /** What commander makes of the flags. */
-export interface ReplayFlags extends ContainerFlags, Omit<OutputFlags, 'filter'> {
+export interface ReplayFlags extends ContainerFlags, OpenFlags, Omit<OutputFlags, 'filter'> {
   readonly filter?: readonly string[];
-  readonly verbose?: boolean;
   readonly help?: boolean;
 }
 
@@ -30,20 +32,26 @@ export async function replayFile(path: string | undefined, flags: ReplayFlags): 
   }
   const recording = openRecording(path);
   try {
-    if (flags.help === true) await printHelp(path, recording);
-    else await show(path, recording, flags);
+    const modules = {
+      wasmFilters: await filtersOf(flags, () => openOptions(flags)),
+      guestLimits: limitsOf(flags, DEFAULT_GUEST_LIMITS),
+    };
+    if (flags.help === true) await printHelp(path, recording, modules);
+    else await show(path, recording, flags, modules);
   } finally {
     recording.close();
   }
 }
 
-async function printHelp(path: string, recording: Recording): Promise<void> {
+type Modules = Pick<ReplayOptions, 'wasmFilters' | 'guestLimits'>;
+
+async function printHelp(path: string, recording: Recording, modules: Modules): Promise<void> {
   const { describeRecording } = await import('../replay.js');
   const { recordingHelp } = await import('./replay-help.js');
-  writeSync(1, recordingHelp(path, recording.header, await describeRecording(recording)));
+  writeSync(1, recordingHelp(path, recording.header, await describeRecording(recording, modules)));
 }
 
-async function show(path: string, recording: Recording, flags: ReplayFlags): Promise<void> {
+async function show(path: string, recording: Recording, flags: ReplayFlags, modules: Modules): Promise<void> {
   const { Replay } = await import('../replay.js');
   const verbose = flags.verbose ?? false;
   const { header } = recording;
@@ -53,6 +61,8 @@ async function show(path: string, recording: Recording, flags: ReplayFlags): Pro
   const starting = Replay.start(
     recording,
     {
+      ...modules,
+      verbose,
       ...shownAs({ ...flags, filter: flags.filter ?? [] }),
       ...(Object.keys(selection).length === 0 ? {} : { selection }),
     },

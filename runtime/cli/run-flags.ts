@@ -1,10 +1,12 @@
 // The flags that every gadget takes, and how they and the gadget's own flags are read from the command line.
 
-import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
+import { Command, CommanderError, Option } from 'commander';
 import type { Param } from '../gadget/params.js';
 import { type ContainerFlags, engineOptions, selectionOptions } from './container-flags.js';
 import { UsageError } from './fail.js';
 import { BOOLEAN_FLAGS, type ImageFlags, imageOptions } from './image-flags.js';
+import { list, number } from './option-values.js';
+import { type WasmFlags, wasmOptions } from './wasm-flags.js';
 
 /** Which events are shown, and how. */
 export interface OutputFlags {
@@ -16,7 +18,7 @@ export interface OutputFlags {
 }
 
 /** What the user gave, after both readings. */
-export interface RunFlags extends ContainerFlags, ImageFlags, OutputFlags {
+export interface RunFlags extends ContainerFlags, ImageFlags, OutputFlags, WasmFlags {
   readonly timeout: number;
   readonly record?: string;
   readonly ociStoreUser?: boolean;
@@ -25,20 +27,8 @@ export interface RunFlags extends ContainerFlags, ImageFlags, OutputFlags {
   readonly help: boolean;
 }
 
-const list = (value: string, before: readonly string[] = []): string[] => [...before, value];
-
 /** What a timer can wait (2^31 - 1 ms), in whole seconds. */
 const LONGEST_TIMEOUT_S = 2_147_483;
-
-function number(low: number, high: number): (text: string) => number {
-  return (text) => {
-    const value = Number(text);
-    if (text.trim() === '' || !(value >= low && value <= high)) {
-      throw new InvalidArgumentError(`It takes a number from ${low} to ${high}.`);
-    }
-    return value;
-  };
-}
 
 /** Flags that belong together, under a heading of the help. */
 export interface OptionGroup {
@@ -78,6 +68,8 @@ export function replayOptionGroups(): OptionGroup[] {
         new Option('-h, --help', 'show help; with a recording, the fields of its events'),
       ],
     },
+    { title: 'Wasm filters', options: wasmOptions() },
+    { title: 'Images of filters', options: imageOptions() },
   ];
 }
 
@@ -96,6 +88,7 @@ export function runOptionGroups(): OptionGroup[] {
         new Option('-h, --help', 'show help; with an image, the flags and fields of that gadget'),
       ],
     },
+    { title: 'Wasm filters', options: wasmOptions() },
     { title: 'Container engines', options: engineOptions() },
     { title: 'Image', options: imageOptions() },
   ];

@@ -26,6 +26,7 @@ Examples:
   ig run trace_exec --k8s-namespace shop --k8s-selector 'role=demo,tier!=db'
   ig run trace_exec --host --fields +sessionid,-tty --timeout 10
   ig run trace_exec --host --record execs.ig     # then: ig replay execs.ig -o json
+  ig run trace_exec --host --wasm ./drop.wasm --wasm-param prefix=sh
 `;
 }
 

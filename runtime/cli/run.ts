@@ -4,7 +4,7 @@ import { writeSync } from 'node:fs';
 import { isatty } from 'node:tty';
 import type { Worker } from 'node:worker_threads';
 import { missingCapabilities } from '../../bpf/errors.js';
-import type { Progress } from '../../oci/target.js';
+import { DEFAULT_GUEST_LIMITS, type FilterModule } from '../guest.js';
 import type { ViewColumn } from '../pipeline/messages.js';
 import { warmWorker } from '../pipeline/pipeline.js';
 import type { OpenOptions, OpenedGadget, SessionOptions } from '../session.js';
@@ -13,9 +13,11 @@ import { accountLine } from './account.js';
 import { enginesOf, selectionOf } from './container-flags.js';
 import { waitForEnd } from './end.js';
 import { UsageError, fail, say } from './fail.js';
+import { filtersOf, openOptions } from './open.js';
 import { type RunFlags, readFlags, readImage, runOptions } from './run-flags.js';
 import { shownAs, terminalWidth } from './shown-as.js';
 import { version } from './version.js';
+import { limitsOf } from './wasm-flags.js';
 
 /** A fixed look on a gadget, such as that of the classic `ig trace exec`. */
 export interface View {
@@ -45,7 +47,7 @@ export async function run(words: readonly string[]): Promise<void> {
   });
   const reading = readFlags(words, runOptions(), opened.gadget.params);
   if (reading.flags.help) {
-    await printHelp(opened, image);
+    await printHelp(opened, reading.flags, image);
     return;
   }
   const extra = reading.operands.filter((word) => word !== image);
@@ -70,7 +72,7 @@ export async function runView(view: View, words: readonly string[]): Promise<voi
   const opened = await open(view.image, first);
   const { operands, flags, values } = readFlags(words, runOptions(), opened.gadget.params);
   if (flags.help) {
-    await printHelp(opened, view.image, view.command);
+    await printHelp(opened, flags, view.image, view.command);
     return;
   }
   if (operands.length > 0)
@@ -93,21 +95,20 @@ function splitOutput(output: string): [string, string | undefined] {
   return ['columns', choice];
 }
 
-/** Finds the gadget as flags and configuration say. */
-async function open(image: string, flags: RunFlags): Promise<OpenedGadget> {
-  const [{ openGadget }, { loadConfig }] = await Promise.all([
-    import('../session.js'),
-    import('../config/config.js'),
-  ]);
-  const config = await loadConfig(flags);
-  for (const warning of config.warnings) say(`Warning: ${warning}`);
-  const options = {
-    config,
-    ...(flags.ociStoreUser === true ? { storePath: await callersStore() } : {}),
-    validateMetadata: flags.validateMetadata ?? true,
-    ...(isatty(2) ? { showPull } : {}),
-  };
-  if (isSourceFolder(image)) return buildAndOpen(image, options);
+interface Opened extends OpenedGadget {
+  readonly filters: readonly FilterModule[];
+}
+
+/** Finds the gadget and the filters as flags and configuration say. */
+async function open(image: string, flags: RunFlags): Promise<Opened> {
+  // The session's code loads beside the configuration.
+  const [options] = await Promise.all([openOptions(flags), import('../session.js')]);
+  const opened = isSourceFolder(image) ? await buildAndOpen(image, options) : await openImage(image, options);
+  return { ...opened, filters: await filtersOf(flags, () => Promise.resolve(options)) };
+}
+
+async function openImage(image: string, options: OpenOptions): Promise<OpenedGadget> {
+  const { openGadget } = await import('../session.js');
   return openGadget(image, options).catch((error: unknown) => {
     throw withFolderHint(error, image);
   });
@@ -122,27 +123,13 @@ async function buildAndOpen(path: string, options: OpenOptions): Promise<OpenedG
   return showBuild((listener) => openFolder(path, complete, listener));
 }
 
-async function callersStore(): Promise<string> {
-  const { callersStorePath } = await import('./callers-store.js');
-  return callersStorePath();
-}
-
-async function showPull<T>(pull: (progress: Progress) => Promise<T>): Promise<T> {
-  const { openProgress } = await import('./image/progress.js');
-  const progress = await openProgress();
-  try {
-    return await pull(progress);
-  } finally {
-    progress.close();
-  }
-}
-
 function sessionOptions(flags: RunFlags, given: ReadonlyMap<string, string>): SessionOptions {
   return {
     values: given,
     selection: selectionOf(flags),
     engines: enginesOf(flags),
     verbose: flags.verbose,
+    guestLimits: limitsOf(flags, DEFAULT_GUEST_LIMITS),
     ...shownAs(flags),
   };
 }
@@ -153,10 +140,14 @@ function makeReady(): Worker {
   return warmWorker();
 }
 
-async function printHelp(opened: OpenedGadget, image: string, command?: string): Promise<void> {
+async function printHelp(opened: Opened, flags: RunFlags, image: string, command?: string): Promise<void> {
   const { describeFields } = await import('../session.js');
   const { gadgetHelp } = await import('./run-help.js');
-  writeSync(1, gadgetHelp(opened, await describeFields(opened.gadget), image, command));
+  const fields = await describeFields(opened.gadget, {
+    wasmFilters: opened.filters,
+    guestLimits: limitsOf(flags, DEFAULT_GUEST_LIMITS),
+  });
+  writeSync(1, gadgetHelp(opened, fields, image, command));
 }
 
 function requireCapabilities(): void {
@@ -170,7 +161,7 @@ function requireCapabilities(): void {
 }
 
 async function runGadget(
-  opened: OpenedGadget,
+  opened: Opened,
   flags: RunFlags,
   options: SessionOptions,
   worker?: Worker,
@@ -182,7 +173,7 @@ async function runGadget(
   const end = waitForEnd();
   const starting = Session.start(
     opened.gadget,
-    { ...options, ...record },
+    { ...options, ...record, wasmFilters: opened.filters },
     {
       warn: (sentence) => say(`Warning: ${sentence}`),
       outputClosed: () => end.now('closed'),
