@@ -1,0 +1,83 @@
+// Package ig makes post-processors: modules of ig that drop events, add and replace fields, and emit events of their
+// own. An author's main function looks up data sources and fields, and says what to do with each event; it runs once,
+// before the first event. README.md has a complete example.
+package ig
+
+import "strings"
+
+var (
+	// The author's main; set by a file that build.js puts beside the author's.
+	program func()
+	// Main runs: parameters and sources are known, and fields may be declared.
+	declaring bool
+	// What was asked for before main ran; the module is refused for it.
+	early string
+
+	params  map[string]string
+	sources []*Source
+	// All fields added to sources, in the order of the plan.
+	columns []*column
+	emits   []*NewSource
+	reads   []read
+
+	tickMs   uint32
+	onTick   func(now uint64)
+	onFinish func()
+)
+
+// Main is for the code that build.js adds to a program: it says which function is the program.
+func Main(main func()) { program = main }
+
+// failure is what Fail panics with.
+type failure string
+
+// Fail stops with this sentence for the user: in main the whole run, in a handler the batch of events, which is
+// counted as lost. It does not return.
+func Fail(sentence string) { panic(failure(sentence)) }
+
+// Param is the value of a parameter; empty if there is none of that key.
+func Param(key string) string {
+	requireMain("Param")
+	return params[key]
+}
+
+// GetSource finds a data source by name; "*" is the first there is. Without one, the run ends with a sentence.
+func GetSource(name string) *Source {
+	if !requireMain("GetSource") {
+		return &Source{}
+	}
+	names := make([]string, len(sources))
+	for i, source := range sources {
+		if name == "*" || name == source.name {
+			return source
+		}
+		names[i] = source.name
+	}
+	if len(names) == 0 {
+		names = []string{"none"}
+	}
+	Fail("there is no data source " + name + ", which the module needs; there are: " + strings.Join(names, ", "))
+	return nil
+}
+
+// OnTick has handler called every so many milliseconds (at least 10), also when there are no events. now is
+// CLOCK_BOOTTIME in nanoseconds, the clock of events' timestamps.
+func OnTick(everyMs uint32, handler func(now uint64)) {
+	if onTick != nil {
+		Fail("OnTick was called twice, but there is one tick")
+	}
+	tickMs, onTick = everyMs, handler
+}
+
+// OnFinish has handler called once, after the last event: the last chance to emit.
+func OnFinish(handler func()) { onFinish = handler }
+
+// requireMain tells whether main runs. What is called elsewhere is noted as the reason to refuse the module.
+func requireMain(function string) bool {
+	if !declaring && program == nil {
+		early = "the module calls ig." + function + " before main; call it in main"
+	} else if !declaring {
+		Fail("the module calls ig." + function + " after main; call it in main")
+	}
+	return declaring
+}
