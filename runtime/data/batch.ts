@@ -9,6 +9,8 @@ export const MAX_BATCH_BYTES = 1 << 20;
 
 /** Room at the start of a batch's bytes for its offsets, u32 each, one more than records. */
 export const OFFSETS_SIZE_BYTES = (MAX_BATCH_RECORDS + 2) * 4;
+/** Room behind the records for what a guest is told of them: 8 bytes, and one for each record. */
+const TRAILER_SIZE_BYTES = 8 + MAX_BATCH_RECORDS;
 
 /**
  * One value, found: the bytes it stands in. Reused for every value, so nothing is allocated per event.
@@ -37,17 +39,19 @@ export class Column {
   /** Fixed kinds: `count` values of `width` bytes. Others: the values' bytes back to back. */
   readonly bytes: Uint8Array;
   readonly view: DataView;
+  /** Size in bytes of one record's value: of the whole array where the field is one. 0 for kinds that are not fixed. */
   readonly width: number;
   /** Start of value i in `bytes`; `count + 1` entries; undefined for fixed kinds. */
   readonly offsets: Uint32Array | undefined;
   /** One byte per record, 0 where the value is undefined; undefined when every value is defined. */
   readonly defined: Uint8Array | undefined;
 
-  constructor(kind: Kind, bytes: Uint8Array, offsets?: Uint32Array, defined?: Uint8Array) {
+  /** `length`: as of the field. */
+  constructor(kind: Kind, bytes: Uint8Array, offsets?: Uint32Array, defined?: Uint8Array, length = 1) {
     this.kind = kind;
     this.bytes = bytes;
     this.view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-    this.width = isFixed(kind) ? widthOf(kind) : 0;
+    this.width = isFixed(kind) ? widthOf(kind) * length : 0;
     this.offsets = offsets;
     this.defined = defined;
   }
@@ -83,7 +87,7 @@ export class Batch {
 
   /** A batch with room for `sizeBytes` of records. */
   constructor(sizeBytes: number, maxRecords: number = MAX_BATCH_RECORDS) {
-    this.bytes = new Uint8Array(OFFSETS_SIZE_BYTES + sizeBytes);
+    this.bytes = new Uint8Array(OFFSETS_SIZE_BYTES + sizeBytes + TRAILER_SIZE_BYTES);
     this.view = new DataView(this.bytes.buffer);
     this.offsets = new Uint32Array(this.bytes.buffer, 0, maxRecords + 1);
     this.keep = new Uint8Array(maxRecords);
@@ -94,11 +98,6 @@ export class Batch {
     this.count = count;
     this.keep.fill(1, 0, count);
     this.columns.length = 0;
-  }
-
-  /** The bytes up to the end of the last record: what a guest gets. */
-  get used(): Uint8Array {
-    return this.bytes.subarray(0, this.offsets[this.count]);
   }
 
   /** How many records are kept. */

@@ -84,6 +84,7 @@ export class DataSource {
       kind: spec.kind,
       length: spec.length ?? 1,
       location: spec.location,
+      tags: spec.tags ?? old.tags,
       annotations: spec.annotations ?? old.annotations,
     };
     this.fields[old.index] = field;

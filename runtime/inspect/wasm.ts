@@ -25,7 +25,7 @@ export interface WasmInfo {
   readonly upcalls: readonly string[];
   /** All that it imports: `MODULE.NAME`, or interfaces. */
   readonly imports: readonly string[];
-  /** Names of functions, or interfaces: `ig:post-processor/processor@0.1.0`. */
+  /** Names of functions, or interfaces: `ig:post-processor/processor@1.0.0`. */
   readonly exports: readonly string[];
 }
 

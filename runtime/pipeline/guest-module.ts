@@ -44,7 +44,8 @@ export async function openGuest(
   sources: readonly DataSource[],
   worker: GuestServices,
 ): Promise<GuestModule> {
-  if (!isCore(guest)) return new PostProcessor(guest, params, sources);
+  const output = { log: limited(worker.log), logLevel };
+  if (!isCore(guest)) return new PostProcessor(guest, params, sources, output);
   const [{ CoreProcessor }, { coreServices }] = await Promise.all([
     import('../../wasm/host/core/core-processor.js'),
     import('./core-services.js'),
@@ -52,8 +53,7 @@ export async function openGuest(
   return new CoreProcessor(guest, params, sources, {
     ...coreServices(maps),
     discardsMntns: worker.discardsMntns,
-    log: limited(worker.log),
-    logLevel,
+    ...output,
   });
 }
 

@@ -199,9 +199,10 @@ const HANGING_GUEST = `(module
     (local.set $at (global.get $heap))
     (global.set $heap (i32.and (i32.add (i32.add (global.get $heap) (local.get 3)) (i32.const 15)) (i32.const -8)))
     (local.get $at))
-  (func (export "$I#init") (param i32 i32 i32 i32) (result i32) (i32.const 16))
+  (func (export "$I#init") (param i32 i32 i32 i32 i32) (result i32) (i32.const 16))
   (func (export "$I#select") (param i32 i32))
   (func (export "$I#process") (param i32 i32 i32 i32) (result i32) (loop $ever (br $ever)) (i32.const 16))
+  (func (export "$I#tick") (param i64) (result i32) (i32.const 16))
   (func (export "$I#finish") (result i32) (i32.const 16)))`;
 
 /** A header, and the module it names. */

@@ -89,7 +89,7 @@ describe('of a built-in gadget', () => {
         sizeBytes: 1,
       }),
     );
-    expect(wasm).toMatchObject({ form: 'component', exports: ['ig:post-processor/processor@0.1.0'] });
+    expect(wasm).toMatchObject({ form: 'component', exports: ['ig:post-processor/processor@1.0.0'] });
   });
 
   it('YAML says the same as JSON', async () => {

@@ -66,7 +66,7 @@ describe('prepareComponent', () => {
       (core instance $i (instantiate $m (with "a" (instance (export "now" (func $now))))))
       (func $run (canon lift (core func $i "run")))
       (instance $p (export "finish" (func $run)))
-      (export "ig:post-processor/processor@0.1.0" (instance $p)))`);
+      (export "ig:post-processor/processor@1.0.0" (instance $p)))`);
     expect(await refusal(bytes)).toMatch(
       /imports wasi:cli\/exit@0\.2\.0, but a post-processor may import nothing/,
     );
@@ -102,7 +102,7 @@ describe('prepareComponent', () => {
   });
 
   it('refuses an interface of our name with other functions', async () => {
-    expect(await refusal(await component('ig:post-processor/processor@0.1.0'))).toMatch(
+    expect(await refusal(await component('ig:post-processor/processor@1.0.0'))).toMatch(
       /has another init than/,
     );
   });
@@ -195,7 +195,7 @@ describe('a guest', () => {
   });
   const started = (): Guest => {
     const guest = instantiateGuest(prepared);
-    guest.init([], []);
+    guest.init([], [], 'error');
     return guest;
   };
   const failure = (count: number): GuestError => {

@@ -1,4 +1,4 @@
-// An instance of a prepared component: its four functions, with every failure turned into a GuestError.
+// An instance of a prepared component: its functions, with every failure turned into a GuestError.
 
 import { compileFunction } from 'node:vm';
 import type { PreparedGuest } from './component.js';
@@ -24,6 +24,11 @@ export type WitKind =
   | 'bytes'
   | 'text-list';
 
+/** `enum level` of the WIT, from the least seen on. */
+export const WIT_LEVELS = ['error', 'warn', 'info', 'debug', 'trace'] as const;
+
+export type WitLevel = (typeof WIT_LEVELS)[number];
+
 /** `record source` of the WIT. */
 export interface GuestSource {
   readonly id: number;
@@ -32,28 +37,41 @@ export interface GuestSource {
 }
 
 /** `record field` of the WIT. */
-export interface GuestField {
-  readonly name: string;
-  readonly kind: WitKind;
-  readonly place: 'fixed' | 'tail';
+export interface GuestField extends GuestNewField {
+  readonly place: 'fixed' | 'tail' | 'column';
   readonly offset: number;
   readonly size: number;
 }
 
-/** `record column` of the WIT. */
-export interface GuestColumn {
-  readonly source: number;
+/** `record new-field` of the WIT. */
+export interface GuestNewField {
   readonly name: string;
   readonly kind: WitKind;
+  readonly length: number;
+  readonly tags: readonly string[];
+  readonly annotations: readonly (readonly [key: string, value: string])[];
+}
+
+/** `record plan` of the WIT. */
+export interface GuestPlan {
+  readonly columns: readonly { readonly source: number; readonly field: GuestNewField }[];
+  readonly reads: readonly (readonly [source: number, field: number])[];
+  readonly emits: readonly { readonly name: string; readonly fields: readonly GuestNewField[] }[];
+  readonly tickMs: number;
 }
 
 /** The functions of the WIT interface. After any of them threw GuestError, the instance is of no more use. */
 export interface Guest {
-  init(params: readonly (readonly [string, string])[], sources: readonly GuestSource[]): GuestColumn[];
+  init(
+    params: readonly (readonly [string, string])[],
+    sources: readonly GuestSource[],
+    log: WitLevel,
+  ): GuestPlan;
   select(used: readonly boolean[]): void;
-  /** Returns the patch in a buffer of its own. */
+  /** Returns the patch in a buffer of its own, as the next two do. */
   process(source: number, count: number, batch: Uint8Array): Uint8Array;
-  finish(): void;
+  tick(now: bigint): Uint8Array;
+  finish(): Uint8Array;
 }
 
 type Instantiate = (
@@ -64,25 +82,33 @@ type Instantiate = (
 /** Makes a fresh instance. Throws GuestError when the module fails while it starts. */
 export function instantiateGuest(prepared: PreparedGuest): Guest {
   const modules = new Map(prepared.modules.map(({ name, module }) => [name, module]));
+  const allowance = new Allowance();
   const exported = guarded('start', () => {
     const factory = compileFunction(prepared.source, [...SOURCE_PARAMS]) as (
       ...args: unknown[]
     ) => Instantiate;
-    const instantiate = factory({ WebAssembly }, undefined, undefined, readBytes);
+    const { readText, newList } = allowance;
+    const instantiate = factory({ WebAssembly }, undefined, undefined, readBytes, readText, newList);
     return instantiate((name) => modules.get(name)!, {}).processor;
   });
-  return {
-    init: (params, sources) => guarded('init', () => exported.init(params, sources)),
-    select: (used) => guarded('select', () => exported.select(used)),
-    process: (source, count, batch) =>
-      guarded('process', () => {
-        const patch: unknown = exported.process(source, count, batch);
-        // A module could be lifted as asynchronous, and return a promise.
-        if (!(patch instanceof Uint8Array)) throw new TypeError('it did not return bytes');
-        return patch;
-      }),
-    finish: () => guarded('finish', () => exported.finish()),
+  const call = <T>(what: string, run: () => T): T => {
+    allowance.renew();
+    return guarded(what, run);
   };
+  return {
+    init: (params, sources, log) => call('init', () => exported.init(params, sources, log)),
+    select: (used) => call('select', () => exported.select(used)),
+    process: (source, count, batch) =>
+      call('process', () => bytesOnly(exported.process(source, count, batch))),
+    tick: (now) => call('tick', () => bytesOnly(exported.tick(now))),
+    finish: () => call('finish', () => bytesOnly(exported.finish())),
+  };
+}
+
+/** A module could be lifted as asynchronous, and return a promise. */
+function bytesOnly(patch: unknown): Uint8Array {
+  if (!(patch instanceof Uint8Array)) throw new TypeError('it did not return bytes');
+  return patch;
 }
 
 /** Runs a call into a module; whatever it throws becomes a GuestError that says in what it happened. */
@@ -107,4 +133,40 @@ function readBytes(memory: ArrayBuffer, pointer: number, length: number): ArrayB
     throw new RangeError(`it returned ${length} bytes at ${pointer}, which is outside its memory`);
   }
   return memory.slice(pointer, pointer + length);
+}
+
+const DECODER = new TextDecoder();
+/** What the texts and lists that one call returns may take, in bytes. */
+const MAX_RETURNED_BYTES = 64 * 1024 * 1024;
+/** What an element of a list, and what a text takes beside its characters, in bytes. */
+const VALUE_BYTES = 32;
+
+/**
+ * Bounds what becomes JavaScript values of a call's result: lists in a module's memory can all lead to the same long
+ * text, so the cap of its memory does not.
+ */
+class Allowance {
+  private left = 0;
+
+  renew(): void {
+    this.left = MAX_RETURNED_BYTES;
+  }
+
+  /** What the generated source calls to read a text out of the module's memory. */
+  readonly readText = (memory: ArrayBuffer, pointer: number, length: number): string => {
+    this.take(VALUE_BYTES + length);
+    return DECODER.decode(new Uint8Array(memory, pointer, length));
+  };
+
+  /** What the generated source calls before it reads a list of that many elements. */
+  readonly newList = (length: number): unknown[] => {
+    this.take(VALUE_BYTES * length);
+    return [];
+  };
+
+  private take(sizeBytes: number): void {
+    this.left -= sizeBytes;
+    if (this.left < 0)
+      throw new RangeError(`it returned more than ${MAX_RETURNED_BYTES >>> 20} MiB of texts and lists`);
+  }
 }

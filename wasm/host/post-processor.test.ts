@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { beforeAll, describe, expect, it, vi } from 'vitest';
-import { type Batch, Span } from '../../runtime/data/batch.js';
+import { type Batch, Column, Span } from '../../runtime/data/batch.js';
 import { DataSource } from '../../runtime/data/data-source.js';
 import { locatorOf } from '../../runtime/data/field.js';
 import { widthOf } from '../../runtime/data/kind.js';
@@ -13,7 +13,7 @@ import { build } from '../sdk/assemblyscript/build.js';
 import { type PreparedGuest, prepareComponent } from './component.js';
 import { GuestError, PatchError } from './errors.js';
 import { PostProcessor } from './post-processor.js';
-import { HARMFUL_GUEST, batchOf, componentOf, recordOf } from './testing.js';
+import { HARMFUL_GUEST, TALKING_GUEST, batchOf, componentOf, recordOf } from './testing.js';
 
 vi.setConfig({ testTimeout: 60_000 }); // some compile AssemblyScript
 
@@ -135,6 +135,43 @@ describe('a post-processor', () => {
     }
   });
 
+  it('makes a data source, and emits to it from batches, from ticks and at its end', async () => {
+    const prepared = await prepareComponent(await componentOf(TALKING_GUEST), { cacheDirs: [] });
+    const source = new DataSource('any', 'single', 8);
+    source.addField({ fullName: 'id', kind: 'uint64', location: { in: 'record', offset: 0, size: 8 } });
+    const { field, column } = source.addColumn({ fullName: 'name', kind: 'string' });
+    const lines: [number, string][] = [];
+    const log = (level: number, text: string): void => void lines.push([level, text]);
+    const processor = new PostProcessor(prepared, [], [source], { logLevel: 3, log });
+    expect(processor.reads()).toEqual([new Set([field])]);
+    expect(processor.tickMs).toBe(20);
+    const [alerts] = processor.madeSources;
+    expect(alerts).toMatchObject({ name: 'alerts', type: 'single', recordSize: 0 });
+    expect(alerts!.fields.map(({ fullName, kind }) => `${fullName} ${kind}`)).toEqual(['n uint64']);
+    processor.select([new Set(source.fields), new Set(alerts!.fields)]);
+
+    const batch = batchOf([Buffer.alloc(8)]);
+    batch.columns[column] = new Column('string', new Uint8Array(5), Uint32Array.of(0, 5));
+    processor.process(0, batch);
+    processor.tick(12_345_678_901_234n);
+    processor.finish();
+    const made = processor.takeMade();
+    expect(
+      made.map(({ source, batch }) => [source, read(alerts!, 'n', batch, 0)?.readBigUInt64LE()]),
+    ).toEqual([
+      [1, 13n], // two offsets and five bytes
+      [1, 12_345_678_901_234n],
+      [1, 0xffff_ffff_ffff_ffffn],
+    ]);
+    expect(processor.takeMade()).toEqual([]);
+    // Those of level 4 were not asked for.
+    expect(lines).toEqual([
+      [3, 'hi'],
+      [3, 'hi'],
+      [3, 'hi'],
+    ]);
+  });
+
   it.each([
     [
       'of no data source',
@@ -142,8 +179,18 @@ describe('a post-processor', () => {
       'i32.const 128) "\\09',
       /data source number 9, which does not exist/,
     ],
-    ['with a hostile name', '"flag"', '"f\\0ag"', /"f\\u000aag"|is not a field name/],
-    ['of kind none', '\\01\\00\\00\\00")', '\\00\\00\\00\\00")', /of kind none/],
+    [
+      'with a hostile name',
+      '"flag"',
+      '"f\\0ag"',
+      /adds field "f\\ng.*" to data source any, which is not a name/,
+    ],
+    [
+      'of kind none',
+      '\\01\\00\\00\\00\\01\\00\\00\\00")',
+      '\\00\\00\\00\\00\\01\\00\\00\\00")',
+      /of kind none/,
+    ],
   ])('refuses a field %s', async (_, from, to, message) => {
     expect(HARMFUL_GUEST).toContain(from);
     const prepared = await prepareComponent(await componentOf(HARMFUL_GUEST.replace(from, to)), {

@@ -1,91 +1,95 @@
-// The pipeline's step that runs a gadget's Wasm component: adds its fields, then patches every batch.
+// The pipeline's step that runs a Wasm component: adds its fields and data sources, then patches every batch.
 
 import type { Batch } from '../../runtime/data/batch.js';
-import type { DataSource } from '../../runtime/data/data-source.js';
-import type { Field } from '../../runtime/data/field.js';
-import type { Kind } from '../../runtime/data/kind.js';
+import { DataSource } from '../../runtime/data/data-source.js';
+import type { Annotations, Field } from '../../runtime/data/field.js';
 import type { PreparedGuest } from './component.js';
-import { GuestError, quoted } from './errors.js';
-import {
-  type Guest,
-  type GuestColumn,
-  type GuestField,
-  type GuestSource,
-  type WitKind,
-  instantiateGuest,
-} from './guest.js';
-import { type PatchColumn, applyPatch } from './patch.js';
+import type { MadeBatch } from './core/made.js';
+import { type DescribedSource, describeSource, kindOf } from './describe.js';
+import { GuestError } from './errors.js';
+import { type Guest, type GuestNewField, type GuestPlan, WIT_LEVELS, instantiateGuest } from './guest.js';
+import { type Patch, type PatchColumn, type PatchSource, applyPatch, readPatch } from './patch.js';
+import { checkPlan } from './plan.js';
+import { TrailerWriter } from './trailer.js';
 
-const WIT_KINDS: Record<Kind, WitKind> = {
-  none: 'none',
-  bool: 'boolean',
-  int8: 's8',
-  int16: 's16',
-  int32: 's32',
-  int64: 's64',
-  uint8: 'u8',
-  uint16: 'u16',
-  uint32: 'u32',
-  uint64: 'u64',
-  float32: 'f32',
-  float64: 'f64',
-  string: 'text',
-  cstring: 'cstring',
-  bytes: 'bytes',
-  strings: 'text-list',
-};
-const KINDS = new Map(Object.entries(WIT_KINDS).map(([kind, wit]) => [wit, kind as Kind]));
+/** Where a module's log goes. */
+export interface GuestLog {
+  /** The highest level that is shown, from 0 (error) to 4 (trace). */
+  readonly logLevel: number;
+  /** Shows a line. Bounded by whoever implements it. */
+  log(level: number, text: string): void;
+}
 
-/** Size in bytes of what stands in the record for a value in its tail: u32 offset, u32 size. */
-const TAIL_REFERENCE_SIZE = 8;
-const MAX_COLUMNS = 256;
-const COLUMN_NAME = /^[A-Za-z_][A-Za-z0-9_.-]{0,127}$/;
+const SILENT: GuestLog = { logLevel: 0, log: () => undefined };
 
 export class PostProcessor {
+  /** Data sources that the module made, numbered on from those it was given. */
+  readonly madeSources: readonly DataSource[];
+  /** How often it wants `tick` to be called, in milliseconds; 0 = never. */
+  readonly tickMs: number;
   private readonly prepared: PreparedGuest;
   private readonly params: readonly (readonly [string, string])[];
-  private readonly sources: readonly DataSource[];
-  private readonly guestSources: readonly GuestSource[];
-  private readonly declared: readonly GuestColumn[];
-  /** For each data source, all declared columns; undefined are those of other data sources. */
-  private readonly columns: readonly (PatchColumn | undefined)[][];
-  /** Which declared columns anything reads; undefined = not said yet. */
+  private readonly output: GuestLog;
+  private readonly described: readonly DescribedSource[];
+  private readonly plan: GuestPlan;
+  /** For each data source that it was given, the fields it reads that are not in the records, in the plan's order. */
+  private readonly columnsRead: readonly (readonly Field[])[];
+  private readonly trailers: readonly TrailerWriter[];
+  /** For each data source, all columns of the plan; undefined are those of other data sources. */
+  private readonly columns: readonly (readonly (PatchColumn | undefined)[])[];
+  private readonly emits: readonly PatchSource[];
+  /** Which columns of the plan anything reads; undefined = not said yet. */
   private used: readonly boolean[] | undefined;
-  /** Undefined after a failure, until the next batch. */
+  private made: MadeBatch[] = [];
+  /** Undefined after a failure, until the next call. */
   private guest: Guest | undefined;
 
   /**
-   * Starts the module and gives `sources` the fields it declares. Throws GuestError when it refuses, or declares
-   * what cannot be.
+   * Starts the module and gives `sources` the fields it adds. Throws GuestError when it refuses, or plans what cannot
+   * be.
    */
   constructor(
     prepared: PreparedGuest,
     params: readonly (readonly [string, string])[],
     sources: readonly DataSource[],
+    output: GuestLog = SILENT,
   ) {
     this.prepared = prepared;
     this.params = params;
-    this.sources = sources;
-    this.guestSources = sources.map(describe);
+    this.output = output;
+    this.described = sources.map(describeSource);
     this.guest = instantiateGuest(prepared);
-    this.declared = this.guest.init(params, this.guestSources);
-    checkColumns(this.declared, sources);
-    this.columns = addColumns(this.declared, sources);
+    this.plan = this.init(this.guest);
+    checkPlan(this.plan, this.described);
+    this.columnsRead = this.described.map(({ source, fields }) =>
+      this.plan.reads.flatMap(([id, number]) => (id === source.id ? [fields[number]!] : [])),
+    );
+    this.trailers = this.columnsRead.map((fields) => new TrailerWriter(fields));
+    this.columns = addColumns(this.plan, sources);
+    const made = this.plan.emits.map(makeSource);
+    this.madeSources = made.map(({ source }) => source);
+    this.emits = made.map(({ patch }) => patch);
+    this.tickMs = this.plan.tickMs;
   }
 
   /**
    * Tells the module which of its fields anything reads, so that it can spare the others. `fields`: for each data
-   * source what is read, with the fields that derived ones are computed from.
+   * source what is read, with the fields that derived ones are computed from; those of later data sources say nothing.
    */
   select(fields: readonly ReadonlySet<Field>[]): void {
     const columns = fields.map(
       (set) =>
         new Set([...set].flatMap(({ location }) => (location.in === 'column' ? [location.column] : []))),
     );
-    this.used = this.declared.map((_, i) =>
+    this.used = this.plan.columns.map((_, i) =>
       this.columns.some((source, s) => source[i] !== undefined && columns[s]!.has(source[i].column)),
     );
     this.withGuest((guest) => guest.select(this.used!));
+  }
+
+  /** For each data source that it was given, the fields it reads that are not in the records. */
+  reads(): ReadonlySet<Field>[] {
+    return this.columnsRead.map((fields) => new Set(fields));
   }
 
   /**
@@ -93,15 +97,47 @@ export class PostProcessor {
    * lost to the module's failure; the next call starts a new instance.
    */
   process(source: number, batch: Batch): void {
+    const bytes = this.trailers[source]!.write(batch);
+    const columns = this.columns[source]!;
     this.withGuest((guest) => {
-      applyPatch(guest.process(source, batch.count, batch.used), batch, this.columns[source]!);
+      const patch = readPatch(guest.process(source, batch.count, bytes), batch.count, columns, this.emits);
+      applyPatch(patch, batch, columns);
+      this.takeIn(patch);
     });
   }
 
-  /** Ends the module. Throws GuestError with its last words. */
+  /** Calls the module without an event; `nowNs` is CLOCK_BOOTTIME. Throws as `process` does. */
+  tick(nowNs: bigint): void {
+    this.withGuest((guest) => this.takeIn(readPatch(guest.tick(nowNs), 0, [], this.emits)));
+  }
+
+  /** What the module emitted since the last call. */
+  takeMade(): MadeBatch[] {
+    const { made } = this;
+    if (made.length > 0) this.made = [];
+    return made;
+  }
+
+  /** Ends the module, which may emit a last time. Throws GuestError with its last words, or PatchError. */
   finish(): void {
-    this.guest?.finish();
+    const { guest } = this;
     this.guest = undefined;
+    if (guest !== undefined) this.takeIn(readPatch(guest.finish(), 0, [], this.emits));
+  }
+
+  /** What of a patch is not the batch's. */
+  private takeIn({ emitted, log }: Patch): void {
+    for (const { source, batch } of emitted)
+      this.made.push({ source: this.described.length + source, batch });
+    for (const { level, text } of log) if (level <= this.output.logLevel) this.output.log(level, text);
+  }
+
+  private init(guest: Guest): GuestPlan {
+    return guest.init(
+      this.params,
+      this.described.map(({ source }) => source),
+      WIT_LEVELS[this.output.logLevel] ?? 'trace',
+    );
   }
 
   /** Runs a step; whatever it throws costs the instance. */
@@ -114,76 +150,59 @@ export class PostProcessor {
 
   private restart(): Guest {
     const guest = instantiateGuest(this.prepared);
-    const declared = guest.init(this.params, this.guestSources);
-    if (JSON.stringify(declared) !== JSON.stringify(this.declared)) {
-      throw new GuestError("the gadget's Wasm module declared other fields when it was restarted");
-    }
+    if (JSON.stringify(this.init(guest)) !== JSON.stringify(this.plan))
+      throw new GuestError("the gadget's Wasm module made another plan when it was restarted");
     if (this.used !== undefined) guest.select(this.used);
     return guest;
   }
 }
 
-/** What a module gets to know of a data source: the fields that the kernel side sends. */
-function describe(source: DataSource, id: number): GuestSource {
-  return { id, name: source.name, fields: source.fields.flatMap(describeField) };
-}
-
-function describeField({ fullName, kind, location }: Field): GuestField[] {
-  if (kind === 'none' || (location.in !== 'record' && location.in !== 'tail')) return [];
-  const inTail = location.in === 'tail';
-  const size = inTail ? TAIL_REFERENCE_SIZE : location.size;
-  return [
-    {
-      name: fullName,
-      kind: WIT_KINDS[kind],
-      place: inTail ? 'tail' : 'fixed',
-      offset: location.offset,
-      size,
-    },
-  ];
-}
-
-function checkColumns(declared: readonly GuestColumn[], sources: readonly DataSource[]): void {
-  if (declared.length > MAX_COLUMNS) {
-    throw new GuestError(
-      `the gadget's Wasm module declares ${declared.length} fields, but at most ${MAX_COLUMNS} are allowed`,
-    );
-  }
-  const seen = new Set<string>();
-  for (const { source, name, kind } of declared) {
-    const what = `the gadget's Wasm module declares a field ${quoted(JSON.stringify(name))}`;
-    if (sources[source] === undefined)
-      throw new GuestError(`${what} of data source number ${source}, which does not exist`);
-    if (!COLUMN_NAME.test(name)) throw new GuestError(`${what}, which is not a field name`);
-    if (kind === 'none' || kind === 'cstring')
-      throw new GuestError(`${what} of kind ${kind}, which a column cannot have`);
-    const key = `${source} ${name}`;
-    if (seen.has(key)) throw new GuestError(`${what} twice`);
-    seen.add(key);
-  }
-}
-
-function addColumns(
-  declared: readonly GuestColumn[],
-  sources: readonly DataSource[],
-): (PatchColumn | undefined)[][] {
-  const columns = sources.map(() => new Array<PatchColumn | undefined>(declared.length).fill(undefined));
-  declared.forEach((column, i) => {
-    const kind = KINDS.get(column.kind)!;
-    columns[column.source]![i] = {
-      name: column.name,
-      kind,
-      column: addColumn(sources[column.source]!, column.name, kind),
-    };
+function addColumns(plan: GuestPlan, sources: readonly DataSource[]): (PatchColumn | undefined)[][] {
+  const columns = sources.map(() => new Array<PatchColumn | undefined>(plan.columns.length).fill(undefined));
+  plan.columns.forEach(({ source, field }, i) => {
+    columns[source]![i] = patchColumn(field, addColumn(sources[source]!, field));
   });
   return columns;
 }
 
-/** Adds a field, or replaces the one of that name. Returns its column number. */
-function addColumn(source: DataSource, name: string, kind: Kind): number {
-  const old = source.fields.find((field) => field.fullName === name);
-  if (old === undefined) return source.addColumn({ fullName: name, kind }).column;
+/** Adds a field, or replaces the one of that name, which keeps what is said of it. Returns its column number. */
+function addColumn(source: DataSource, field: GuestNewField): number {
+  const old = source.fields.find(({ fullName }) => fullName === field.name);
+  const { kind, length, tags, annotations } = lookOf(field);
+  if (old === undefined) {
+    return source.addColumn({ fullName: field.name, kind, length, tags, annotations }).column;
+  }
   const column = source.newColumn();
-  source.replaceField(old, { kind, location: { in: 'column', column } });
+  source.replaceField(old, {
+    kind,
+    length,
+    tags: [...new Set([...old.tags, ...tags])],
+    annotations: { ...old.annotations, ...annotations },
+    location: { in: 'column', column },
+  });
   return column;
+}
+
+function makeSource({ name, fields }: GuestPlan['emits'][number]): {
+  source: DataSource;
+  patch: PatchSource;
+} {
+  const source = new DataSource(name, 'single', 0);
+  const columns = fields.map((field) =>
+    patchColumn(field, source.addColumn({ fullName: field.name, ...lookOf(field) }).column),
+  );
+  return { source, patch: { name, columns } };
+}
+
+function lookOf({ kind, length, tags, annotations }: GuestNewField): {
+  kind: PatchColumn['kind'];
+  length: number;
+  tags: readonly string[];
+  annotations: Annotations;
+} {
+  return { kind: kindOf(kind), length, tags, annotations: Object.fromEntries(annotations) };
+}
+
+function patchColumn({ name, kind, length }: GuestNewField, column: number): PatchColumn {
+  return { name, column, kind: kindOf(kind), length };
 }

@@ -36,8 +36,8 @@ export function batchOf(records: readonly Uint8Array[]): Batch {
 
 /** A component of our world around a core module in WebAssembly text; `$I` stands for the interface's name. */
 export async function componentOf(wat: string): Promise<Uint8Array> {
-  const witSource = await readFile(new URL('../wit/0.1/post-processor.wit', import.meta.url), 'utf8');
-  const binary = await parse(wat.replaceAll('$I', 'ig:post-processor/processor@0.1.0'));
+  const witSource = await readFile(new URL('../wit/post-processor.wit', import.meta.url), 'utf8');
+  const binary = await parse(wat.replaceAll('$I', 'ig:post-processor/processor@1.0.0'));
   const embedded = await componentEmbed({
     binary,
     witSource,
@@ -54,8 +54,8 @@ export const HARMFUL_GUEST = `(module
   (global $heap (mut i32) (i32.const 4096))
   (data (i32.const 64) "it was\\0anot my fault")
   (data (i32.const 96) "flag")
-  ;; One column: source 0, name "flag", kind boolean.
-  (data (i32.const 128) "\\00\\00\\00\\00\\60\\00\\00\\00\\04\\00\\00\\00\\01\\00\\00\\00")
+  ;; One column: source 0, name "flag", kind boolean, length 1, no tags, no annotations.
+  (data (i32.const 128) "\\00\\00\\00\\00\\60\\00\\00\\00\\04\\00\\00\\00\\01\\00\\00\\00\\01\\00\\00\\00")
   (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32)
     (local $at i32)
     (local.set $at (global.get $heap))
@@ -66,7 +66,7 @@ export const HARMFUL_GUEST = `(module
     (i32.store (i32.const 20) (local.get $at))
     (i32.store (i32.const 24) (local.get $length))
     (i32.const 16))
-  (func (export "$I#init") (param i32 i32 i32 i32) (result i32)
+  (func (export "$I#init") (param i32 i32 i32 i32 i32) (result i32)
     (call $result (i32.const 0) (i32.const 128) (i32.const 1)))
   (func (export "$I#select") (param i32 i32))
   (func (export "$I#process") (param $source i32) (param $count i32) (param $at i32) (param $size i32) (result i32)
@@ -87,4 +87,43 @@ export const HARMFUL_GUEST = `(module
     (if (i32.eq (local.get $count) (i32.const 6))
       (then (return (call $result (i32.const 0) (i32.const 64) (i32.const 5)))))
     (call $result (i32.const 0) (i32.const 0) (i32.const 0)))
+  (func (export "$I#tick") (param i64) (result i32) (call $result (i32.const 0) (i32.const 0) (i32.const 0)))
   (func (export "$I#finish") (result i32) (call $result (i32.const 1) (i32.const 64) (i32.const 6))))`;
+
+/** A module that emits to `alerts` and logs: of a batch the size of the column it reads, of a tick its time. */
+export const TALKING_GUEST = `(module
+  (memory (export "memory") 1)
+  (global $heap (mut i32) (i32.const 4096))
+  (data (i32.const 64) "alerts")
+  (data (i32.const 80) "n")
+  ;; Its field: name, kind u64, length 1; then the data source; then field 1 of data source 0, to be read.
+  (data (i32.const 96) "\\50\\00\\00\\00\\01\\00\\00\\00\\09\\00\\00\\00\\01\\00\\00\\00")
+  (data (i32.const 128) "\\40\\00\\00\\00\\06\\00\\00\\00\\60\\00\\00\\00\\01\\00\\00\\00")
+  (data (i32.const 148) "\\01")
+  ;; The plan: no columns, what it reads, what it emits, a tick every 20 ms.
+  (data (i32.const 160) "\\00\\00\\00\\00\\00\\00\\00\\00\\00\\00\\00\\00\\90\\00\\00\\00\\01\\00\\00\\00\\80\\00\\00\\00\\01\\00\\00\\00\\14")
+  ;; The patch: header, one block of one event at 32, its value at 64, two lines at 72 and their text.
+  (data (i32.const 256) "\\01\\00\\00\\00\\00\\00\\00\\00\\00\\00\\00\\00\\00\\00\\00\\00\\20\\00\\00\\00\\48")
+  (data (i32.const 288) "\\01\\00\\00\\00\\00\\00\\00\\00\\00\\00\\00\\00\\01\\00\\00\\00\\40\\00\\00\\00\\08")
+  (data (i32.const 328) "\\02\\00\\00\\00\\03\\00\\00\\00\\64\\00\\00\\00\\02\\00\\00\\00\\04\\00\\00\\00\\64\\00\\00\\00\\02")
+  (data (i32.const 356) "hi")
+  (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32)
+    (local $at i32)
+    (local.set $at (global.get $heap))
+    (global.set $heap (i32.and (i32.add (i32.add (global.get $heap) (local.get 3)) (i32.const 15)) (i32.const -8)))
+    (local.get $at))
+  (func $patch (param $count i32) (param $value i64) (result i32)
+    (i32.store (i32.const 260) (local.get $count))
+    (i64.store (i32.const 320) (local.get $value))
+    (i32.store (i32.const 20) (i32.const 256))
+    (i32.store (i32.const 24) (i32.const 102))
+    (i32.const 16))
+  (func (export "$I#init") (param i32 i32 i32 i32 i32) (result i32) (i32.const 160))
+  (func (export "$I#select") (param i32 i32))
+  (func (export "$I#process") (param $source i32) (param $count i32) (param $at i32) (param $size i32) (result i32)
+    (local $trailer i32)
+    (local.set $trailer (i32.add (local.get $at)
+      (i32.load (i32.add (local.get $at) (i32.mul (local.get $count) (i32.const 4))))))
+    (call $patch (local.get $count) (i64.load32_u offset=12 (local.get $trailer))))
+  (func (export "$I#tick") (param $now i64) (result i32) (call $patch (i32.const 0) (local.get $now)))
+  (func (export "$I#finish") (result i32) (call $patch (i32.const 0) (i64.const -1))))`;

@@ -12,29 +12,43 @@ export interface Transpiled {
 }
 
 /** Changes whenever the same component would become something else: a new transpiler, or a change here. */
-export const TRANSPILER_VERSION = 'jco-transpile-0.15.0-1';
+export const TRANSPILER_VERSION = 'jco-transpile-0.15.0-2';
 
 /** Names that the source may use and that are not the language's. They hide the process from it. */
-export const SOURCE_PARAMS = ['globalThis', 'process', 'require', 'readBytes'] as const;
+export const SOURCE_PARAMS = [
+  'globalThis',
+  'process',
+  'require',
+  'readBytes',
+  'readText',
+  'newList',
+] as const;
 
-const INTERFACE = /^ig:post-processor\/processor@0\.1\.\d+$/;
+const INTERFACE = /^ig:post-processor\/processor@1\.\d+\.\d+$/;
 /** The transpiler's short name for the same export. */
 const INTERFACE_ALIAS = 'processor';
+/** What to build a component with, in words for the user. */
+const WANTED = 'ig:post-processor/processor@1.0.0';
 const MAX_CORE_MODULES = 32;
 
 /** What the transpiler's TypeScript says of `process` etc. when a component has the functions and types of our WIT. */
 const FUNCTIONS = [
-  'export function init(params: Array<[string, string]>, sources: Array<Source>): Array<Column>;',
+  'export function init(params: Array<[string, string]>, sources: Array<Source>, log: Level): Plan;',
   'export function select(used: Array<boolean>): void;',
   'export function process(source: number, count: number, batch: Uint8Array): Uint8Array;',
-  'export function finish(): void;',
+  'export function tick(now: bigint): Uint8Array;',
+  'export function finish(): Uint8Array;',
 ];
 const TYPES = [
   "export type Kind = 'none' | 'boolean' | 's8' | 's16' | 's32' | 's64' | 'u8' | 'u16' | 'u32' | 'u64' | 'f32' | 'f64' | 'text' | 'cstring' | 'bytes' | 'text-list';",
-  "export type Place = 'fixed' | 'tail';",
-  'export interface Field { name: string, kind: Kind, place: Place, offset: number, size: number, }',
+  "export type Place = 'fixed' | 'tail' | 'column';",
+  "export type Level = 'error' | 'warn' | 'info' | 'debug' | 'trace';",
+  'export interface Field { name: string, kind: Kind, length: number, place: Place, offset: number, size: number, tags: Array<string>, annotations: Array<[string, string]>, }',
   'export interface Source { id: number, name: string, fields: Array<Field>, }',
-  'export interface Column { source: number, name: string, kind: Kind, }',
+  'export interface NewField { name: string, kind: Kind, length: number, tags: Array<string>, annotations: Array<[string, string]>, }',
+  'export interface Column { source: number, field: NewField, }',
+  'export interface NewSource { name: string, fields: Array<NewField>, }',
+  'export interface Plan { columns: Array<Column>, reads: Array<[number, number]>, emits: Array<NewSource>, tickMs: number, }',
 ];
 
 /** Transpiles a component. Throws InvalidModuleError when it is not a post-processor as in wasm/wit. */
@@ -61,7 +75,7 @@ export async function transpile(component: Uint8Array): Promise<Transpiled> {
 const SECTION_IMPORT = 10;
 const SORT_INSTANCE = 5;
 /** The only thing to import: the names of types, which tools write as an import although nothing is called. */
-const TYPES_INTERFACE = /^ig:post-processor\/types@0\.1\.\d+$/;
+const TYPES_INTERFACE = /^ig:post-processor\/types@1\.\d+\.\d+$/;
 
 function refuseImports(component: Uint8Array): void {
   for (const { id, bytes, content } of sectionsOf(component)) {
@@ -87,14 +101,12 @@ function imported(name: string): InvalidModuleError {
 function refuseExports(exports: readonly string[]): void {
   if (!exports.some((name) => INTERFACE.test(name))) {
     const names = exports.length === 0 ? 'nothing' : quoted(exports.join(', '));
-    throw new InvalidModuleError(
-      `the gadget's Wasm component exports ${names}, but must export ig:post-processor/processor@0.1`,
-    );
+    throw new InvalidModuleError(`the gadget's Wasm component exports ${names}, but must export ${WANTED}`);
   }
   const others = exports.filter((name) => !INTERFACE.test(name) && name !== INTERFACE_ALIAS);
   if (others.length === 0) return;
   throw new InvalidModuleError(
-    `the gadget's Wasm component exports ${quoted(others.join(', '))} besides ig:post-processor/processor@0.1; remove it`,
+    `the gadget's Wasm component exports ${quoted(others.join(', '))} besides ${WANTED}; remove it`,
   );
 }
 
@@ -103,7 +115,7 @@ function requireTypes(text: string, expected: readonly string[]): void {
   const missing = expected.find((declaration) => !plain.includes(declaration));
   if (missing === undefined) return;
   throw new InvalidModuleError(
-    `the gadget's Wasm component has another ${missing.split(/[ (]/)[2]} than ig:post-processor@0.1; build it with the WIT of this version`,
+    `the gadget's Wasm component has another ${missing.split(/[ (]/)[2]} than ${WANTED}; build it with the WIT of this version`,
   );
 }
 
@@ -140,13 +152,22 @@ export async function compile(bytes: Uint8Array): Promise<WebAssembly.Module> {
 
 /** How the transpiler reads a list of bytes: where it is outside memory, `slice` silently returns less. */
 const READ_BYTES = /\b(memory\d+)\.buffer\.slice\((ptr\d+), \2 \+ (len\d+) \* 1\)/g;
+/** How it reads texts and begins lists, of any number. */
+const READ_TEXT = /\bTEXT_DECODER_UTF8\.decode\(new Uint8Array\((memory\d+)\.buffer, (ptr\d+), (len\d+)\)\)/g;
+const NEW_LIST = /\bvar result(\d+) = \[\];/g;
+/** What would get by the three. */
+const UNCHECKED = /\.buffer\s*\.slice\(|\.decode\(|\bresult\d+ = \[\]/;
 
 function functionBody(source: string): string {
   const checked = source
     .replace(/^export (function|const) /gm, '$1 ')
-    .replace(READ_BYTES, 'readBytes($1.buffer, $2, $3)');
-  if (!checked.includes('readBytes(') || /\.buffer\s*\.slice\(/.test(checked)) {
-    throw new InvalidModuleError("the gadget's Wasm component returns bytes in a way that cannot be checked");
+    .replace(READ_BYTES, 'readBytes($1.buffer, $2, $3)')
+    .replace(READ_TEXT, 'readText($1.buffer, $2, $3)')
+    .replace(NEW_LIST, 'var result$1 = newList(len$1);');
+  if (!checked.includes('readBytes(') || UNCHECKED.test(checked)) {
+    throw new InvalidModuleError(
+      "the gadget's Wasm component returns values in a way that cannot be checked",
+    );
   }
   return `${checked}\nreturn instantiate;`;
 }

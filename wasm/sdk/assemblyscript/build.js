@@ -7,9 +7,9 @@ import { fileURLToPath, pathToFileURL } from 'node:url';
 import { componentEmbed, componentNew, parse, print } from '@bytecodealliance/jco-transpile/wasm-tools';
 
 const SDK = dirname(fileURLToPath(import.meta.url));
-const WIT = join(SDK, '../../wit/0.1/post-processor.wit');
-const INTERFACE = 'ig:post-processor/processor@0.1.0';
-const FUNCTIONS = ['init', 'select', 'process', 'finish'];
+const WIT = join(SDK, '../../wit/post-processor.wit');
+const INTERFACE = 'ig:post-processor/processor@1.0.0';
+const FUNCTIONS = ['init', 'select', 'process', 'tick', 'finish'];
 
 /** Exit status when there is no AssemblyScript compiler. */
 const NO_COMPILER = 3;

@@ -9,12 +9,12 @@ import { patch, patchSize, run } from './patch';
 
 /** Size in bytes of `record source`, `record field`, `tuple<string, string>` and `record column`. */
 const SOURCE_SIZE = 20;
-const FIELD_SIZE = 20;
+const FIELD_SIZE = 44;
 const PARAM_SIZE = 16;
-const COLUMN_SIZE = 16;
+const COLUMN_SIZE = 36;
 
-/** Where results stand: u8 case, then u32 address and u32 length. */
-const result: usize = memory.data(16);
+/** Where results stand: u8 case, then u32 address and u32 length; of `record plan`, those of its columns first. */
+const result: usize = memory.data(32);
 
 /** Keeps the last error text until the host has read it. */
 let errorText: ArrayBuffer = new ArrayBuffer(0);
@@ -24,7 +24,7 @@ export function cabi_realloc(old: usize, _oldSize: usize, align: usize, size: us
   return old == 0 ? heap.alloc(size) : heap.realloc(old, size);
 }
 
-export function init(paramsAt: usize, paramCount: u32, sourcesAt: usize, sourceCount: u32): usize {
+export function init(paramsAt: usize, paramCount: u32, sourcesAt: usize, sourceCount: u32, _log: u32): usize {
   for (let i: u32 = 0; i < paramCount; i++) {
     const at = paramsAt + i * PARAM_SIZE;
     params.set(readString(at), readString(at + 8));
@@ -50,6 +50,10 @@ export function process(id: u32, count: u32, batch: usize, size: usize): usize {
   if (size > 0) heap.free(batch);
   __collect();
   return result;
+}
+
+export function tick(_now: u64): usize {
+  return ok(0, 0);
 }
 
 export function finish(): usize {
@@ -80,13 +84,15 @@ function bindField(field: Field, fieldsAt: usize, fieldCount: u32): string {
   for (let i: u32 = 0; i < fieldCount; i++) {
     const at = fieldsAt + i * FIELD_SIZE;
     if (readString(at) != field.name) continue;
-    return field.resolve(load<u8>(at, 8), load<u8>(at, 9) == 1, load<u32>(at, 12), load<u32>(at, 16));
+    if (load<u8>(at, 16) == 2) return 'is not in the records, which this module reads alone';
+    return field.resolve(load<u8>(at, 8), load<u8>(at, 16) == 1, load<u32>(at, 20), load<u32>(at, 24));
   }
   return 'does not exist, but the module needs it';
 }
 
 function describeColumns(): usize {
   const list = heap.alloc(COLUMN_SIZE * columns.length + 1);
+  memory.fill(list, 0, COLUMN_SIZE * columns.length);
   for (let i = 0; i < columns.length; i++) {
     const at = list + i * COLUMN_SIZE;
     const name = encode(columns[i].name);
@@ -94,6 +100,7 @@ function describeColumns(): usize {
     store<usize>(at, changetype<usize>(name), 4);
     store<u32>(at, name.byteLength, 8);
     store<u8>(at, columns[i].kind, 12);
+    store<u32>(at, 1, 16);
   }
   return list;
 }

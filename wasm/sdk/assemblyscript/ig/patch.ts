@@ -6,7 +6,7 @@ import { failed } from './gadget';
 import { Source, columns } from './source';
 
 const VERSION: u32 = 1;
-const HEADER_SIZE: usize = 16;
+const HEADER_SIZE: usize = 24;
 const ENTRY_SIZE: usize = 12;
 
 /** The patch, its memory kept from batch to batch. */
@@ -47,12 +47,14 @@ export function run(source: Source, count: u32, batch: usize): bool {
   const handler = source.handler;
   const keep = begin(source, count);
   const variable = source.bytesColumns;
+  // Records that were dropped before; 0 where none were.
+  const there = <usize>load<u32>(batch + load<u32>(batch + (<usize>count << 2)));
   let start = load<u32>(batch);
   for (let i: u32 = 0; i < count; i++) {
     const stop = load<u32>(batch + (<usize>i << 2), 4);
     setRecord(batch + start, stop - start);
     setRow(i);
-    const kept = handler();
+    const kept = (there == 0 || load<u8>(batch + there + i) != 0) && handler();
     if (failed()) return false;
     store<u8>(patch + keep + i, <u8>kept);
     for (let c = 0; c < variable.length; c++) {
