@@ -53,7 +53,7 @@ const PARAMS = [
 describe('a filter', () => {
   it('is a module in a file', async () => {
     const path = join(folder({ 'my.wasm': MODULE }), 'my.wasm');
-    expect(await open(path)).toEqual({ name: 'my', bytes: Buffer.from(MODULE), params: [] });
+    expect(await open(path)).toEqual({ name: 'my', bytes: Buffer.from(MODULE), params: [], isBare: true });
     await expect(open('/nonexistent/my.wasm')).rejects.toThrow(
       /^cannot read the Wasm module \/nonexistent\/my\.wasm: there is no such file$/,
     );
@@ -62,7 +62,12 @@ describe('a filter', () => {
 
   it('is what a folder builds to, whatever else a gadget has there', async () => {
     const path = folder({ 'program.wasm': MODULE, 'program.bpf.c': 'no C', 'gadget.yaml': METADATA });
-    expect(await open(path)).toEqual({ name: 'quiet', bytes: Buffer.from(MODULE), params: PARAMS });
+    expect(await open(path)).toEqual({
+      name: 'quiet',
+      bytes: Buffer.from(MODULE),
+      params: PARAMS,
+      isBare: false,
+    });
     const bare = await open(`${folder({ 'program.wasm': MODULE })}/`);
     expect(bare).toMatchObject({ name: 'my-filter', params: [] });
   });
@@ -91,7 +96,12 @@ describe('a filter', () => {
       ...{ architecture, wasm: MODULE, ebpf: Buffer.from('no ELF') },
     }));
     await buildGadgetImage(layout, { ref: 'quiet', metadata, platforms });
-    expect(await open(layout.root)).toEqual({ name: 'quiet', bytes: Buffer.from(MODULE), params: PARAMS });
+    expect(await open(layout.root)).toEqual({
+      name: 'quiet',
+      bytes: Buffer.from(MODULE),
+      params: PARAMS,
+      isBare: false,
+    });
     const without = platforms.map(({ wasm: _, ...rest }) => rest);
     await buildGadgetImage(layout, { ref: 'deaf', metadata, platforms: without });
     await expect(open(`${layout.root}:ghcr.io/inspektor-gadget/gadget/deaf:latest`)).rejects.toThrow(

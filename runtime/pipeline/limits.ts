@@ -2,5 +2,9 @@
 
 /** Failures of a Wasm module, one after the other, until events go on without it for good. */
 export const MAX_GUEST_FAILURES = 3;
-/** How long events go on without a module that failed twice in a row. */
-export const GUEST_BACK_OFF_MS = 1000;
+const GUEST_BACK_OFF_MS = 1000;
+
+/** How long a module rests that failed for the n-th time in a row: the first may be an accident of one batch. */
+export function restMs(failures: number): number {
+  return failures > 1 ? GUEST_BACK_OFF_MS : 0;
+}

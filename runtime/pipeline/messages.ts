@@ -61,6 +61,8 @@ export interface ModuleConfig {
   readonly logLevel?: number;
   /** False after too many failures: the module's fields stay, undefined. */
   readonly enabled: boolean;
+  /** How long it gets nothing at first. */
+  readonly restMs?: number;
 }
 
 /** What a worker starts with. */

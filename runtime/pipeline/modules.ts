@@ -7,7 +7,7 @@ import type { DataSource } from '../data/data-source.js';
 import type { Field } from '../data/field.js';
 import type { Control } from './control.js';
 import { type GuestModule, type GuestServices, openGuest } from './guest-module.js';
-import { GUEST_BACK_OFF_MS, MAX_GUEST_FAILURES } from './limits.js';
+import { MAX_GUEST_FAILURES, restMs } from './limits.js';
 import { called } from './module-name.js';
 import type { ModuleConfig } from './messages.js';
 
@@ -20,6 +20,8 @@ export interface ModuleFailure {
   readonly module: number;
   readonly message: string;
   readonly disabled: boolean;
+  /** How long events go on without it. */
+  readonly restMs: number;
 }
 
 /** Where batches that modules make go on. */
@@ -50,7 +52,7 @@ export class Modules {
     this.control.enterGuest(index);
     try {
       const module = await openGuest(config, sources, services);
-      this.runners.push(new Runner(module, config.enabled, sources.length));
+      this.runners.push(new Runner(module, config, sources.length));
       return module.madeSources ?? [];
     } catch (error) {
       if (error instanceof WasmError) error.message = called(config.name, error.message);
@@ -135,7 +137,10 @@ export class Modules {
     } catch (error) {
       if (!(error instanceof GuestError || error instanceof PatchError)) throw error;
       runner.fail(performance.now());
-      this.report({ module: i, message: error.message, disabled: isLast || !runner.enabled });
+      this.report({
+        ...{ module: i, message: error.message, disabled: isLast || !runner.enabled },
+        restMs: restMs(runner.failures),
+      });
       return false;
     } finally {
       this.control.leaveGuest();
@@ -151,13 +156,14 @@ class Runner {
   readonly sees: number;
   /** In a row. */
   failures = 0;
-  private idleUntilMs = 0;
+  private idleUntilMs: number;
   tickDueMs = Infinity;
 
-  constructor(module: GuestModule, enabled: boolean, sees: number) {
+  constructor(module: GuestModule, { enabled, restMs = 0 }: ModuleConfig, sees: number) {
     this.module = module;
     this.enabled = enabled;
     this.sees = sees;
+    this.idleUntilMs = performance.now() + restMs;
   }
 
   /** Whether it can be given something, at a time of `performance.now()`. */
@@ -168,8 +174,7 @@ class Runner {
   fail(nowMs: number): void {
     this.failures++;
     this.enabled = this.failures < MAX_GUEST_FAILURES;
-    // The first time may be an accident of one batch.
-    if (this.failures > 1) this.idleUntilMs = nowMs + GUEST_BACK_OFF_MS;
+    this.idleUntilMs = nowMs + restMs(this.failures);
   }
 
   /** The times that ticks up to now were due; the first call only sets the clock. */

@@ -4,7 +4,7 @@ import { Worker } from 'node:worker_threads';
 import type { TableChange } from '../containers/change.js';
 import { Control, type Counts } from './control.js';
 import { PipelineError } from './errors.js';
-import { MAX_GUEST_FAILURES } from './limits.js';
+import { MAX_GUEST_FAILURES, restMs } from './limits.js';
 import { called } from './module-name.js';
 import type { ModuleFailure } from './modules.js';
 import type { FieldDescription, FromWorker, Replayed, ToWorker, WorkerConfig } from './messages.js';
@@ -62,13 +62,13 @@ export class Pipeline {
   private watchdog: NodeJS.Timeout | undefined;
   private stopping = false;
   /** Each module's time-outs, and whether it goes on. */
-  private readonly modules: { readonly name: string; timeouts: number; enabled: boolean }[];
+  private readonly modules: { readonly name: string; timeouts: number; enabled: boolean; restMs: number }[];
   private finished: (() => void) | undefined;
 
   private constructor(config: PipelineConfig, listener: PipelineListener) {
     this.config = config;
     this.listener = listener;
-    this.modules = config.modules.map(({ name, enabled }) => ({ name, enabled, timeouts: 0 }));
+    this.modules = config.modules.map(({ name, enabled }) => ({ name, enabled, timeouts: 0, restMs: 0 }));
   }
 
   /**
@@ -146,7 +146,10 @@ export class Pipeline {
     const workerConfig: WorkerConfig = {
       ...rest,
       control: this.control.memory,
-      modules: modules.map((module, i) => ({ ...module, enabled: this.modules[i]!.enabled })),
+      modules: modules.map((module, i) => {
+        const { enabled, restMs } = this.modules[i]!;
+        return { ...module, enabled, restMs };
+      }),
       ...(containers === undefined ? {} : { containers: containers() }),
       ...(recordFd === undefined || this.recordingFailed ? {} : { recordFd }),
     };
@@ -218,12 +221,16 @@ export class Pipeline {
     }
   }
 
-  private hearFailure({ module, message, disabled }: ModuleFailure): void {
+  private hearFailure({ module, message, disabled, restMs }: ModuleFailure): void {
     const failed = this.modules[module]!;
     if (disabled) failed.enabled = false;
-    const sentence = called(failed.name, message);
+    this.warnOfFailure(called(failed.name, message), failed.enabled, restMs);
+  }
+
+  private warnOfFailure(sentence: string, goesOn: boolean, restMs: number): void {
+    const rest = restMs > 0 ? `, and events go on without the module for ${restMs / 1000} s` : '';
     this.listener.warn(
-      disabled ? `${sentence}; events go on without the module` : `${sentence}; its batch is lost`,
+      goesOn ? `${sentence}; its batch is lost${rest}` : `${sentence}; events go on without the module`,
     );
   }
 
@@ -238,10 +245,9 @@ export class Pipeline {
     const module = this.modules[this.control.guestModule]!;
     module.timeouts++;
     module.enabled = module.timeouts < MAX_GUEST_FAILURES;
+    module.restMs = restMs(module.timeouts);
     const budget = `${module.name} took longer than ${this.config.guestBudgetMs} ms for a batch and was stopped`;
-    this.listener.warn(
-      module.enabled ? `${budget}; its batch is lost` : `${budget}; events go on without the module`,
-    );
+    this.warnOfFailure(budget, module.enabled, module.restMs);
     try {
       await this.employ(warmWorker());
       this.post({ type: 'begin', printHeader: false });
