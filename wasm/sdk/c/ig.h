@@ -374,6 +374,20 @@ static inline uint32_t igi_string_size(const uint8_t *start, uint32_t limit) {
     return size;
 }
 
+/// Copies bytes: the few of a name faster than by the instruction for any number of them, which is a call.
+static inline void igi_copy(uint8_t *to, const uint8_t *from, uint32_t size) {
+    if (size > 64) {
+        __builtin_memcpy(to, from, size);
+    } else if (size >= 8) {
+        for (uint32_t i = 0; i + 8 < size; i += 8)
+            __builtin_memcpy(to + i, from + i, 8);
+        __builtin_memcpy(to + size - 8, from + size - 8, 8);
+    } else {
+        for (uint32_t i = 0; i < size; i++)
+            to[i] = from[i];
+    }
+}
+
 /// Bytes that grow.
 typedef struct igi_buffer {
     uint8_t *start;
@@ -943,7 +957,7 @@ static inline void ig_append(ig_column_text *text, ig_bytes bytes) {
         return;
     if (bytes.size > column->room - column->used)
         igi_widen(column, bytes.size);
-    __builtin_memcpy(column->values + column->used, bytes.start, bytes.size);
+    igi_copy(column->values + column->used, bytes.start, bytes.size);
     column->used += bytes.size;
     column->defined[column->source->row] = 1;
 }
