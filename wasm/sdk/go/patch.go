@@ -157,13 +157,11 @@ func extend(to []byte, size uint32) []byte {
 func align8(size uint32) uint32 { return (size + 7) &^ 7 }
 
 func get32(from []byte, at uint32) uint32 {
-	b := from[at : at+4]
-	return uint32(b[0]) | uint32(b[1])<<8 | uint32(b[2])<<16 | uint32(b[3])<<24
+	return *(*uint32)(unsafe.Pointer(unsafe.SliceData(from[at : at+4])))
 }
 
 func put32(to []byte, at, value uint32) {
-	b := to[at : at+4]
-	b[0], b[1], b[2], b[3] = byte(value), byte(value>>8), byte(value>>16), byte(value>>24)
+	*(*uint32)(unsafe.Pointer(unsafe.SliceData(to[at : at+4]))) = value
 }
 
 func append32(to []byte, value uint32) []byte {

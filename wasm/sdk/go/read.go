@@ -98,17 +98,25 @@ func (f *NumberField[T]) Get() (T, bool) {
 	if f.plain {
 		return *(*T)(unsafe.Add(f.source.record, f.offset)), true
 	}
+	return f.find()
+}
+
+// Value is the current event's value; 0 if it has none.
+func (f *NumberField[T]) Value() T {
+	if f.plain {
+		return *(*T)(unsafe.Add(f.source.record, f.offset))
+	}
+	value, _ := f.find()
+	return value
+}
+
+// find is Get where the value does not simply stand in the record. Apart from it, so that Get and Value are inlined.
+func (f *NumberField[T]) find() (T, bool) {
 	at, _ := f.locate()
 	if at == nil {
 		return 0, false
 	}
 	return *(*T)(at), true
-}
-
-// Value is the current event's value; 0 if it has none.
-func (f *NumberField[T]) Value() T {
-	value, _ := f.Get()
-	return value
 }
 
 // BoolField is a field that is true or false.
