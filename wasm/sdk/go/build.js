@@ -4,7 +4,7 @@
 import { execFile } from 'node:child_process';
 import { access, copyFile, mkdir, mkdtemp, readFile, realpath, rm, stat, writeFile } from 'node:fs/promises';
 import { homedir, tmpdir } from 'node:os';
-import { basename, dirname, join } from 'node:path';
+import { basename, dirname, extname, join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { promisify } from 'node:util';
 import { componentEmbed, componentNew, parse } from '@bytecodealliance/jco-transpile/wasm-tools';
@@ -45,10 +45,9 @@ export async function build(program) {
 /** Compiles to a core module. All that is made for that stands in a folder of its own, which is removed. */
 async function compile(program) {
   const version = await goVersion();
-  const path = await realpath(program);
   const temporary = await realpath(await mkdtemp(join(tmpdir(), 'ig-go-')));
   try {
-    const folder = (await stat(path)).isDirectory() ? path : await folderOf(path, temporary);
+    const folder = await folderOf(program, temporary);
     const workspace = await describeWorkspace(folder, temporary, version);
     const output = join(temporary, 'module.wasm');
     await runGo(folder, [...workspace, '-o', output, '.'], environment(temporary));
@@ -58,11 +57,16 @@ async function compile(program) {
   }
 }
 
-/** A single file is compiled in a folder of its own. */
-async function folderOf(file, temporary) {
+/** The program's folder; a single file is compiled in one of its own. */
+async function folderOf(program, temporary) {
+  const path = await realpath(program).catch(() => {
+    throw new Error(`there is no program ${program}`);
+  });
+  if ((await stat(path)).isDirectory()) return path;
+  if (extname(path) !== '.go') throw new Error(`${program} is no Go: its name must end in .go`);
   const folder = join(temporary, 'program');
   await mkdir(folder);
-  await copyFile(file, join(folder, basename(file)));
+  await copyFile(path, join(folder, basename(path)));
   return folder;
 }
 
@@ -96,8 +100,7 @@ function environment(temporary) {
     GOWORK: join(temporary, 'go.work'),
     GOTOOLCHAIN: 'local', // a newer one would be downloaded
   };
-  const cache = homedir() === '' || homedir() === '/' ? { GOCACHE: join(tmpdir(), `ig-go-cache`) } : {};
-  return { ...cache, ...process.env, ...own };
+  return { HOME: homedir(), ...process.env, ...own }; // its caches are below it
 }
 
 async function runGo(folder, args, env) {
@@ -113,7 +116,7 @@ async function runGo(folder, args, env) {
 
 /** The compiler's version, such as 1.24. Throws NoCompilerError when there is none, or one too old. */
 async function goVersion() {
-  const get = `install Go ${GO_MIN.join('.')} or newer: the package golang-go of Debian 13 backports, or https://go.dev/dl`;
+  const get = `get Go ${GO_MIN.join('.')} or newer: apt install golang-go on Debian 13, else https://go.dev/dl`;
   const env = { ...process.env, GOTOOLCHAIN: 'local' };
   const answer = await promisify(execFile)('go', ['env', 'GOVERSION'], { cwd: SDK, env }).catch((error) => {
     throw new NoCompilerError(
