@@ -1,0 +1,84 @@
+// The functions of wasm/wit/post-processor.wit, as the engine calls them.
+
+import type { Column } from './column';
+import { newSources, takeBlocks } from './new-source';
+import { makePatch } from './patch';
+import { handlers, start, takeLines } from './program';
+import { type Source, available, sources } from './source';
+import type { Level, WitPlan, WitSource } from './wit';
+
+interface Processor {
+  init(params: readonly (readonly [string, string])[], given: readonly WitSource[], log: Level): WitPlan;
+  select(used: readonly boolean[]): void;
+  process(source: number, count: number, batch: Uint8Array): Uint8Array;
+  tick(now: number): Uint8Array;
+  finish(): Uint8Array;
+}
+
+/** All columns of the plan, in its order. */
+let columns: { source: Source; column: Column }[] = [];
+
+/** What the engine calls. `run` runs the top level of the program. */
+export function processor(run: () => unknown): Processor {
+  return {
+    init: (params, given, log) =>
+      explained(() => {
+        available.push(...given);
+        start(params, log);
+        run();
+        return settle();
+      }),
+    select(used) {
+      columns.forEach(({ column }, i) => (column.wanted = used[i] ?? true));
+    },
+    process: (id, count, batch) => explained(() => process(id, count, batch)),
+    tick: (now) => explained(() => spoken(() => handlers.tick?.(now))),
+    finish: () => explained(() => spoken(() => handlers.finish?.())),
+  };
+}
+
+/** Ends declaring. Returns what the program wants and gives. */
+function settle(): WitPlan {
+  handlers.declaring = false;
+  for (const source of newSources) source.flush();
+  columns = sources.flatMap((source) => source.columns.map((column) => ({ source, column })));
+  return {
+    columns: columns.map(({ source, column }) => ({ source: source.id, field: column.field })),
+    reads: sources.flatMap(({ id, reads }) => reads.map((field) => [id, field] as const)),
+    emits: newSources.map(({ name, columns: own }) => ({ name, fields: own.map(({ field }) => field) })),
+    tickMs: handlers.tickMs,
+  };
+}
+
+function process(id: number, count: number, batch: Uint8Array): Uint8Array {
+  const source = sources.find((other) => other.id === id);
+  const keep = source?.run(count, batch);
+  return makePatch({
+    count,
+    keep,
+    columns: columns.map(({ source: owner, column }) => (owner === source ? column.data(count) : null)),
+    blocks: takeBlocks(),
+    lines: takeLines(),
+  });
+}
+
+/** Calls a handler outside of batches. Returns a patch with what it emitted and logged. */
+function spoken(handler: () => void): Uint8Array {
+  handler();
+  return makePatch({ count: 0, columns: [], blocks: takeBlocks(), lines: takeLines() });
+}
+
+/** Turns whatever is thrown into a sentence, which the host shows. */
+function explained<T>(call: () => T): T {
+  try {
+    return call();
+  } catch (error) {
+    throw sentenceOf(error);
+  }
+}
+
+function sentenceOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  // The program's own words; an error of another type is a mistake in the program, and its type helps to find it.
+  return error.name === 'Error' ? error.message : `${error.name}: ${error.message}`;
+}
