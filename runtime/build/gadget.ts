@@ -12,7 +12,7 @@ import { GadgetFolder } from './folder.js';
 import type { BuildListener, BuildOptions, Job, Wasm } from './job.js';
 import { WASM_SOURCES, type WasmSource } from './language.js';
 import { annotationsOf, metadataOf, readFolderMetadata } from './metadata.js';
-import { planBuild, planWasm } from './plan.js';
+import { planBuild, planEbpf, planWasm } from './plan.js';
 import { buildWasm, checkWasm } from './wasm.js';
 
 /** The parts of an image, ready for `buildGadgetImage`. */
@@ -55,6 +55,8 @@ export interface BuiltWasm {
   readonly bytes: Uint8Array;
   /** What gadget.yaml says; without one, the name alone. */
   readonly metadata: Metadata;
+  /** Whether there is no eBPF part beside it. */
+  readonly isFilter: boolean;
 }
 
 /** Builds the Wasm part of the folder `path`, and nothing else. Throws BuildError, MetadataError. */
@@ -73,7 +75,7 @@ export async function buildWasmPart(
   }
   const metadata = await readFolderMetadata(folder, file, validate);
   const { bytes } = await withScratch((scratch) => wasmOf({ folder, listener, scratch, cacheDir }, source));
-  return { bytes, metadata };
+  return { bytes, metadata, isFilter: planEbpf(folder, file) === undefined };
 }
 
 async function withScratch<T>(work: (scratch: string) => Promise<T>): Promise<T> {

@@ -1,7 +1,9 @@
 // The languages of Wasm parts: which one a source is in, and what compiles it.
 
 import { fileURLToPath } from 'node:url';
-import { posix } from 'node:path';
+import { join, posix } from 'node:path';
+
+const SDK = fileURLToPath(new URL('../../wasm/sdk', import.meta.url));
 
 export const LANGUAGES = ['assemblyscript', 'typescript', 'javascript', 'c', 'rust', 'go'] as const;
 export type Language = (typeof LANGUAGES)[number];
@@ -56,9 +58,19 @@ export function programOf(path: string): string {
 
 /** The program that compiles a language: `node build.js PROGRAM OUT.wasm`. */
 export function compilerOf(language: Language): string {
-  return fileURLToPath(new URL(`../../wasm/sdk/${sdkOf(language)}/build.js`, import.meta.url));
+  return join(sdkOf(language), 'build.js');
+}
+
+/** The folder of what new Wasm parts in a language begin with. */
+export function templateOf(language: Language): string {
+  return join(sdkOf(language), language === 'typescript' ? 'template-typescript' : 'template');
+}
+
+/** The folder of what all new gadgets, or all new filters, begin with. */
+export function commonTemplateOf(kind: 'gadget' | 'filter'): string {
+  return join(SDK, 'template', kind);
 }
 
 function sdkOf(language: Language): string {
-  return language === 'typescript' ? 'javascript' : language;
+  return join(SDK, language === 'typescript' ? 'javascript' : language);
 }

@@ -26,7 +26,7 @@ export function planBuild(
   file: BuildFile,
   options: Pick<BuildOptions, 'validate' | 'updateMetadata'>,
 ): Plan {
-  const ebpf = file.ebpfSource ?? (folder.find(EBPF_SOURCE) === undefined ? undefined : EBPF_SOURCE);
+  const ebpf = planEbpf(folder, file);
   const wasm = planWasm(folder, file);
   if (ebpf === undefined && wasm === undefined) {
     const places = [EBPF_SOURCE, ...WASM_SOURCES, WASM_MODULE];
@@ -36,6 +36,11 @@ export function planBuild(
   }
   if (ebpf?.endsWith('.o') === false) folder.need(ebpf, 'eBPF source');
   return { ebpf, wasm, metadata: metadataOf(folder, file, options, ebpf), cflags: file.cflags };
+}
+
+/** The eBPF part of the folder, which may have none. Throws BuildError. */
+export function planEbpf(folder: GadgetFolder, file: BuildFile): string | undefined {
+  return file.ebpfSource ?? (folder.find(EBPF_SOURCE) === undefined ? undefined : EBPF_SOURCE);
 }
 
 /** The Wasm part of the folder, which may have none. Throws BuildError. */

@@ -33,6 +33,7 @@ Examples:
   ig run trace_exec -h                       # the gadget's own flags and fields
   ig run trace_exec --host --record execs.ig # also kept in a file
   ig replay execs.ig -F comm==bash -o yaml   # that run again, without root, and shown otherwise
+  ig gadget new my-filter --filter --lang c  # a Wasm filter of your own, with its test
   ig list-gadgets                            # what there is to run
   ig list-containers                         # whose events it can show
   source <(ig completion bash)               # complete commands and flags`,
@@ -94,6 +95,7 @@ for (const option of listContainersOptions()) containers.addOption(option);
 /** Commands whose many flags are declared only when somebody asks for them, or for all commands. */
 const DECLARED: Readonly<Record<string, () => Promise<Command>>> = {
   image: async () => (await import('./image/commands.js')).imageCommand(),
+  gadget: async () => (await import('./gadget/commands.js')).gadgetCommand(),
   login: async () => (await import('./login-commands.js')).loginCommand(),
   logout: async () => (await import('./login-commands.js')).logoutCommand(),
   config: async () => (await import('./config-commands.js')).configCommand(),

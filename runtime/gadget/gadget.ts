@@ -15,7 +15,7 @@ import {
 import type { DataSourceSpec } from '../data/spec.js';
 import { type EbpfSchema, type ParamVariable, readEbpfSchema } from './ebpf-schema.js';
 import { GadgetError, ParamError } from './errors.js';
-import { emptyMetadata, type Metadata, parseMetadata } from './metadata.js';
+import { emptyMetadata, fieldWordsOf, type Metadata, parseMetadata } from './metadata.js';
 import { checkValue, ebpfParam, encodeValue, type Param, wasmParam } from './params.js';
 
 /** The parts of an image that make a gadget. */
@@ -107,18 +107,8 @@ export class Gadget {
       ...this.schema.params.map((variable) => this.makeEbpfParam(variable)),
       ...Object.entries(metadata.wasmParams).map(([key, words]) => wasmParam(key, words)),
     ];
-    this.sources = this.schema.tracers.map((tracer) => {
-      const words = metadata.datasources[tracer.dataSource.toLowerCase()];
-      return {
-        name: tracer.dataSource,
-        type: tracer.type,
-        recordSize: tracer.recordSize,
-        annotations: words?.annotations ?? {},
-        fields: tracer.fields,
-        fieldAnnotations: Object.fromEntries(
-          Object.entries(words?.fields ?? {}).map(([field, { annotations }]) => [field, annotations]),
-        ),
-      };
+    this.sources = this.schema.tracers.map(({ dataSource, type, recordSize, fields }) => {
+      return { name: dataSource, type, recordSize, fields, ...fieldWordsOf(metadata, dataSource) };
     });
     this.checkProgramNames();
   }

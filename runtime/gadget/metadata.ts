@@ -75,6 +75,19 @@ export interface MetadataFile {
   readonly lineOf: (path: readonly string[]) => number;
 }
 
+/** What is said of a data source and its fields, as `DataSourceSpec` has it. */
+export function fieldWordsOf(
+  { datasources }: Metadata,
+  dataSource: string,
+): { annotations: Annotations; fieldAnnotations: Record<string, Annotations> } {
+  const words = datasources[dataSource.toLowerCase()];
+  const fields = Object.entries(words?.fields ?? {}).map(([field, { annotations }]) => [field, annotations]);
+  return {
+    annotations: words?.annotations ?? {},
+    fieldAnnotations: Object.fromEntries(fields) as Record<string, Annotations>,
+  };
+}
+
 /** The metadata of an image without any. */
 export function emptyMetadata(name: string): Metadata {
   return shape({ name });
