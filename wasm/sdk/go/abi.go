@@ -43,9 +43,9 @@ func exportInit(paramsAt unsafe.Pointer, paramCount uint32, sourcesAt unsafe.Poi
 		if early != "" {
 			Fail(early)
 		}
-		declaring = true
+		running = inMain
 		program()
-		declaring = false
+		running = afterMain
 	}, func() { lowerPlan(result[1:]) })
 }
 

@@ -1,7 +1,15 @@
 // What modules written in Go do beyond what all SDKs have in common: Go's runtime inside a component, and its build.
 
 import { spawnSync } from 'node:child_process';
-import { copyFileSync, mkdirSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  copyFileSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -150,9 +158,12 @@ describe.runIf(hasGo)('a module in Go', () => {
   });
 
   it('says that it looks for a field too early', async () => {
-    const text = 'package main\n\nimport "ig"\n\nvar id = ig.GetSource("*").Uint32("id")\n\nfunc main() {}\n';
+    const text =
+      'package main\n\nimport "ig"\n\nfunc init() { ig.GetSource("*").Uint32("id") }\n\nfunc main() {}\n';
     const early = await prepareComponent(await build(write('early.go', text)), { cacheDirs: [] });
-    expect(() => new PostProcessor(early, [], [source()])).toThrow('before main; call it in main');
+    expect(() => new PostProcessor(early, [], [source()])).toThrow(
+      'the module calls ig.GetSource before main; call it in main',
+    );
   });
 });
 
@@ -176,6 +187,12 @@ describe.runIf(hasGo)('building Go', () => {
     write('module/main.go', text);
     const prepared = await prepareComponent(await build(join(folder, 'module')), { cacheDirs: [] });
     expect(() => new PostProcessor(prepared, [], [])).toThrow('failed in init: hello');
+  });
+
+  it('compiles the example of the README', async () => {
+    const text = readFileSync(new URL('README.md', import.meta.url), 'utf8');
+    const [, example = ''] = /```go\n([^]*?)```/.exec(text) ?? [];
+    await build(write('readme.go', example));
   });
 
   it('shows what the compiler says, by file and line', async () => {

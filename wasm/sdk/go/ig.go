@@ -8,8 +8,7 @@ import "strings"
 var (
 	// The author's main; set by a file that build.js puts beside the author's.
 	program func()
-	// Main runs: parameters and sources are known, and fields may be declared.
-	declaring bool
+	running phase
 	// What was asked for before main ran; the module is refused for it.
 	early string
 
@@ -25,6 +24,15 @@ var (
 	onFinish func()
 )
 
+// phase is what runs. Parameters and sources are known from main on, and what is declared is declared in main.
+type phase uint8
+
+const (
+	packageInit phase = iota
+	inMain
+	afterMain
+)
+
 // Main is for the code that build.js adds to a program: it says which function is the program.
 func Main(main func()) { program = main }
 
@@ -37,7 +45,9 @@ func Fail(sentence string) { panic(failure(sentence)) }
 
 // Param is the value of a parameter; empty if there is none of that key.
 func Param(key string) string {
-	requireMain("Param")
+	if running == packageInit {
+		requireMain("Param")
+	}
 	return params[key]
 }
 
@@ -63,6 +73,7 @@ func GetSource(name string) *Source {
 // OnTick has handler called every so many milliseconds (at least 10), also when there are no events. now is
 // CLOCK_BOOTTIME in nanoseconds, the clock of events' timestamps.
 func OnTick(everyMs uint32, handler func(now uint64)) {
+	requireMain("OnTick")
 	if onTick != nil {
 		Fail("OnTick was called twice, but there is one tick")
 	}
@@ -70,14 +81,18 @@ func OnTick(everyMs uint32, handler func(now uint64)) {
 }
 
 // OnFinish has handler called once, after the last event: the last chance to emit.
-func OnFinish(handler func()) { onFinish = handler }
+func OnFinish(handler func()) {
+	requireMain("OnFinish")
+	onFinish = handler
+}
 
-// requireMain tells whether main runs. What is called elsewhere is noted as the reason to refuse the module.
+// requireMain tells whether main runs. Of what is called before, nothing can come but the refusal of the module.
 func requireMain(function string) bool {
-	if !declaring && program == nil {
+	switch running {
+	case packageInit:
 		early = "the module calls ig." + function + " before main; call it in main"
-	} else if !declaring {
+	case afterMain:
 		Fail("the module calls ig." + function + " after main; call it in main")
 	}
-	return declaring
+	return running == inMain
 }

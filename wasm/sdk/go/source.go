@@ -49,6 +49,7 @@ func (s *Source) Name() string { return s.name }
 
 // OnEvent has handler called for every event that is still there. It returns false to drop the event.
 func (s *Source) OnEvent(handler func() bool) {
+	requireMain("Source.OnEvent")
 	if s.handler != nil {
 		Fail("OnEvent was called twice for data source " + s.name)
 	}
@@ -134,7 +135,7 @@ func number[T Numeric](s *Source, name string, options []Option) *NumberField[T]
 
 // find looks a field up that is to have so many values (0 = any number of them), and is to be read as `wanted`.
 func (s *Source) find(name, wanted string, length uint32, options []Option, accepts func(kind) bool) reader {
-	if !requireMain("Source." + name) {
+	if !requireMain("GetSource") {
 		return reader{source: s}
 	}
 	for i := range s.fields {
