@@ -23,6 +23,7 @@ HEADERS := $(shell find bpf/include -name '*.h')
 LIBBPF_HEADERS = $(addprefix $(shell pkg-config --variable=includedir libbpf)/bpf/, \
 	bpf_core_read.h bpf_endian.h bpf_helper_defs.h bpf_helpers.h bpf_tracing.h usdt.bpf.h)
 SDK := $(shell find wasm/sdk wasm/wit -type f -not -name '*.test.*' -not -name '*.md')
+JS_ENGINE := build/javascript-engine.wasm
 
 # The newest clang there is, from 16 on; only asked when something has to be compiled.
 CLANG = $(shell for c in clang clang-22 clang-21 clang-20 clang-19 clang-18 clang-17 clang-16; do \
@@ -49,7 +50,7 @@ dist/.tsc: $(TS) tsconfig.json tsconfig.build.json node_modules/.package-lock.js
 	@chmod +x dist/runtime/cli/ig.js && touch $@
 
 # Files that run-time code reads beside itself; headers and SDK are what `ig image build` compiles with.
-dist/.assets: runtime/gadget/gadget.schema.json $(PROTO) $(HEADERS) $(SDK) package.json build/.deps dist/.tsc
+dist/.assets: runtime/gadget/gadget.schema.json $(PROTO) $(HEADERS) $(SDK) $(JS_ENGINE) package.json build/.deps dist/.tsc
 	@mkdir -p dist/runtime/gadget dist/runtime/containers/engines dist/wasm
 	cp runtime/gadget/gadget.schema.json dist/runtime/gadget/
 	cp -r runtime/containers/engines/proto dist/runtime/containers/engines/
@@ -57,8 +58,14 @@ dist/.assets: runtime/gadget/gadget.schema.json $(PROTO) $(HEADERS) $(SDK) packa
 	cp -r bpf/include dist/bpf/
 	install -D -m 644 -t dist/bpf/include/bpf $(LIBBPF_HEADERS)
 	cp -r wasm/sdk wasm/wit dist/wasm/
+	cp $(JS_ENGINE) dist/wasm/sdk/javascript/engine.wasm
 	cp package.json dist/
 	@touch $@
+
+# What modules written in TypeScript and JavaScript run in.
+$(JS_ENGINE): wasm/sdk/javascript/engine.js wasm/sdk/javascript/slot.js wasm/wit/post-processor.wit node_modules/.package-lock.json
+	@mkdir -p $(@D)
+	node $< $@
 
 dist/bpf/addon/ig_bpf.node: $(wildcard bpf/addon/*) build/.deps node_modules/.package-lock.json
 	$(MAKE) -C bpf/addon

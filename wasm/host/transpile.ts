@@ -123,7 +123,7 @@ function requireTypes(text: string, expected: readonly string[]): void {
  * Names of core imports and exports, which the format leaves free. The transpiler pastes them between quotes into
  * its JavaScript as they are, so a quote in a name would let a module write code of this process.
  */
-const HARMLESS_NAME = /^[A-Za-z0-9_$.:@/#|[\]<>=+~%, -]*$/;
+const HARMLESS_NAME = /^[A-Za-z0-9_$.:@/#|()[\]<>=+~%, -]*$/;
 
 async function refuseHostileNames(bytes: Uint8Array): Promise<void> {
   const module = await compile(bytes);
