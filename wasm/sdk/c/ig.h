@@ -591,7 +591,7 @@ static inline void ig_find_source(ig_source *source, const char *name, ig_event_
         if (!any && !ig_equals(host->name, ig_string(name)))
             continue;
         if (igi_source_of(host->id) != 0)
-            ig_fail("data source %s is found twice; once is enough", name);
+            ig_fail("data source %.*s is found twice; once is enough", IG_TEXT(host->name));
         igi_register(source, host->name, false);
         source->host = host;
         source->id = host->id;
