@@ -30,16 +30,17 @@ const ENDINGS: Readonly<Record<string, Language>> = {
   '.ts': 'assemblyscript',
   '.js': 'javascript',
   '.c': 'c',
+  '.cpp': 'c',
   '.rs': 'rust',
   '.go': 'go',
 };
-/** Files that stand for the folder they are in. */
-const PACKAGES: Readonly<Record<string, Language>> = { 'Cargo.toml': 'rust', 'go.mod': 'go' };
+/** A file that stands for the folder it is in: a package of Go is one. */
+const GO_PACKAGE = /^(?:go\.mod|program\.go)$/;
 
 /** Where the Wasm part of a folder is, if build.yaml does not say; of one language, the first. */
 export const WASM_SOURCES: readonly string[] = [
-  ...Object.keys(PACKAGES).map((name) => `wasm/${name}`),
   ...Object.keys(ENDINGS).map((ending) => `wasm/program${ending}`),
+  'wasm/go.mod',
 ];
 
 export function titleOf(language: Language): string {
@@ -48,12 +49,12 @@ export function titleOf(language: Language): string {
 
 /** The language of a file by its name. */
 export function languageOf(file: string): Language | undefined {
-  return PACKAGES[posix.basename(file)] ?? ENDINGS[posix.extname(file)];
+  return GO_PACKAGE.test(posix.basename(file)) ? 'go' : ENDINGS[posix.extname(file)];
 }
 
 /** What the SDK's compiler is given for a file: a package's folder, or the file itself. */
 export function programOf(path: string): string {
-  return PACKAGES[posix.basename(path)] === undefined ? path : posix.dirname(path);
+  return GO_PACKAGE.test(posix.basename(path)) ? posix.dirname(path) : path;
 }
 
 /** The program that compiles a language: `node build.js PROGRAM OUT.wasm`. */

@@ -25,16 +25,15 @@ describe('the Wasm source of a folder', () => {
     ['wasm/program.c', 'c'],
     ['wasm/program.rs', 'rust'],
     ['wasm/program.go', 'go'],
-    ['wasm/Cargo.toml', 'rust'],
+    ['wasm/program.cpp', 'c'],
     ['wasm/go.mod', 'go'],
     ['program.wasm', undefined],
   ])('is found as %s', (file, language) => {
     expect(plan(file).wasm).toEqual({ file, language });
   });
 
-  it('is the package, not a file of it', () => {
-    expect(plan('wasm/go.mod', 'wasm/program.go').wasm!.file).toBe('wasm/go.mod');
-    expect(plan('wasm/Cargo.toml', 'wasm/program.rs').wasm!.file).toBe('wasm/Cargo.toml');
+  it('is one for a package of Go', () => {
+    expect(plan('wasm/go.mod', 'wasm/program.go').wasm!.language).toBe('go');
   });
 
   it('is compiled even if there is a module too', () => {
@@ -43,7 +42,7 @@ describe('the Wasm source of a folder', () => {
 
   it('is not guessed among several', () => {
     expect(() => plan('wasm/program.ts', 'wasm/program.c', 'wasm/go.mod')).toThrow(
-      /^there are several Wasm sources in .*: wasm\/go\.mod \(Go\), wasm\/program\.ts \(AssemblyScript\), wasm\/program\.c \(C\); name one in build\.yaml \(wasm: wasm\/go\.mod\)$/,
+      /^there are several Wasm sources in .*: wasm\/program\.ts \(AssemblyScript\), wasm\/program\.c \(C\), wasm\/go\.mod \(Go\); name one in build\.yaml \(wasm: wasm\/program\.ts\)$/,
     );
     const chosen = plan('wasm/program.ts', 'wasm/program.c', ['build.yaml', 'wasm: wasm/program.c\n']);
     expect(chosen.wasm).toEqual({ file: 'wasm/program.c', language: 'c' });
