@@ -77,23 +77,30 @@ export interface Guest {
 type Instantiate = (
   getCoreModule: (name: string) => WebAssembly.Module,
   imports: object,
+  instantiateCore: (module: WebAssembly.Module, imports: object) => WebAssembly.Instance,
 ) => { processor: Guest };
 
 /** Makes a fresh instance. Throws GuestError when the module fails while it starts. */
 export function instantiateGuest(prepared: PreparedGuest): Guest {
   const modules = new Map(prepared.modules.map(({ name, module }) => [name, module]));
   const allowance = new Allowance();
+  const instances: WebAssembly.Instance[] = [];
+  const instantiateCore = (module: WebAssembly.Module, imports: object): WebAssembly.Instance => {
+    const instance = new WebAssembly.Instance(module, imports);
+    instances.push(instance);
+    return instance;
+  };
   const exported = guarded('start', () => {
     const factory = compileFunction(prepared.source, [...SOURCE_PARAMS]) as (
       ...args: unknown[]
     ) => Instantiate;
     const { readText, newList } = allowance;
     const instantiate = factory({ WebAssembly }, undefined, undefined, readBytes, readText, newList);
-    return instantiate((name) => modules.get(name)!, {}).processor;
+    return instantiate((name) => modules.get(name)!, {}, instantiateCore).processor;
   });
   const call = <T>(what: string, run: () => T): T => {
     allowance.renew();
-    return guarded(what, run);
+    return guarded(what, run, () => lastWords(instances));
   };
   return {
     init: (params, sources, log) => call('init', () => exported.init(params, sources, log)),
@@ -111,20 +118,43 @@ function bytesOnly(patch: unknown): Uint8Array {
   return patch;
 }
 
-/** Runs a call into a module; whatever it throws becomes a GuestError that says in what it happened. */
-export function guarded<T>(what: string, call: () => T): T {
+/**
+ * Runs a call into a module; whatever it throws becomes a GuestError that says in what it happened, and why: in the
+ * words of the error that the module returned, else in those it left, else in those of the trap.
+ */
+export function guarded<T>(what: string, call: () => T, wordsLeft: () => string = () => ''): T {
   try {
     return call();
   } catch (error) {
-    throw new GuestError(`the gadget's Wasm module failed in ${what}: ${reasonOf(error)}`, { cause: error });
+    const payload = (error as { payload?: unknown } | null)?.payload;
+    const reason = typeof payload === 'string' ? payload : wordsLeft() || messageOf(error);
+    throw new GuestError(`the gadget's Wasm module failed in ${what}: ${quoted(reason)}`, { cause: error });
   }
 }
 
-/** The module's own words when it returned an error, else those of the trap. */
-function reasonOf(error: unknown): string {
-  const payload = (error as { payload?: unknown } | null)?.payload;
-  if (typeof payload === 'string') return quoted(payload);
-  return quoted(error instanceof Error ? error.message : String(error));
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+const MAX_LAST_WORDS_BYTES = 4096;
+
+/**
+ * What a module that trapped left to say: a core module exports the global `ig_last_words`, the address in its
+ * memory of the text's address and size.
+ */
+function lastWords(instances: readonly WebAssembly.Instance[]): string {
+  for (const { exports } of instances) {
+    const { ig_last_words: words, memory } = exports;
+    if (!(words instanceof WebAssembly.Global) || !(memory instanceof WebAssembly.Memory)) continue;
+    try {
+      const [address, size] = new Uint32Array(memory.buffer, Number(words.value), 2);
+      const text = new Uint8Array(memory.buffer, address, Math.min(size!, MAX_LAST_WORDS_BYTES));
+      if (text.length > 0) return DECODER.decode(text);
+    } catch {
+      // They lead out of its memory: the trap has its own.
+    }
+  }
+  return '';
 }
 
 /** What the generated source calls to copy a list of bytes out of the module's memory. */

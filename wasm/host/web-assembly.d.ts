@@ -14,5 +14,8 @@ declare namespace WebAssembly {
     constructor(descriptor: { initial: number });
     readonly buffer: ArrayBuffer;
   }
+  class Global {
+    readonly value: unknown;
+  }
   function compile(bytes: Uint8Array): Promise<Module>;
 }

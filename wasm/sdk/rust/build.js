@@ -42,10 +42,17 @@ async function compile(program) {
   const library = join(directory, 'libig.rlib');
   const output = join(directory, 'program.wasm');
   try {
-    const asLibrary = ['--crate-type=rlib', '--crate-name=ig', '-o', library, 'src/lib.rs'];
+    const asLibrary = [
+      '--crate-type=rlib',
+      '--crate-name=ig',
+      '-Cembed-bitcode=no',
+      '-o',
+      library,
+      'src/lib.rs',
+    ];
     await run(rustc, [...options, ...asLibrary], SDK);
     const asProgram = ['--crate-type=cdylib', '--crate-name=program', '--extern', `ig=${library}`];
-    asProgram.push('-Clto=fat', '-Cstrip=symbols', ...linking, '-o', output, basename(program));
+    asProgram.push('-Cstrip=symbols', ...linking, '-o', output, basename(program));
     const { stderr } = await run(rustc, [...options, ...asProgram], dirname(program));
     process.stderr.write(stderr); // warnings
     return await readFile(output);

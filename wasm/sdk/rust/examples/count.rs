@@ -1,6 +1,8 @@
 // Counts events per container, and emits the counts every few seconds.
 
-use ig::{debug, fail, Action, Column, Event, Field, Init, NewField, NewSource, Output, Program, Result, Text};
+use ig::{
+    debug, fail, Action, Column, Event, Field, Init, NewField, NewSource, Output, Program, Result, Text,
+};
 use std::collections::HashMap;
 use std::time::Duration;
 

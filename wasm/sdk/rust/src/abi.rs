@@ -7,8 +7,10 @@ use crate::log;
 use crate::runtime::{Module, Runtime};
 use crate::schema::{HostField, HostSource, HostText, Kind, Place, Plan, PlannedField};
 use crate::{Program, Result};
-use std::alloc::{alloc, handle_alloc_error, realloc, Layout};
+use std::alloc::{alloc, handle_alloc_error, realloc, GlobalAlloc, Layout, System};
 use std::cell::{Cell, RefCell};
+use std::panic::{self, PanicInfo};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// A list or string of the ABI.
 #[repr(C)]
@@ -136,6 +138,58 @@ thread_local! {
     static FAILURE: RefCell<String> = const { RefCell::new(String::new()) };
 }
 
+/// Where the host finds the words of a module that trapped: their address and size. Exported, as a core global.
+#[no_mangle]
+#[allow(non_upper_case_globals)]
+pub static ig_last_words: [AtomicUsize; 2] = [AtomicUsize::new(0), AtomicUsize::new(0)];
+
+/// Leaves the words to the host. They must not be freed before the trap.
+fn leave(words: &str) {
+    ig_last_words[0].store(words.as_ptr() as usize, Ordering::Relaxed);
+    ig_last_words[1].store(words.len(), Ordering::Relaxed);
+}
+
+/// A panic traps: there is no unwinding.
+fn leave_panic(panic: &PanicInfo) {
+    let payload = panic.payload();
+    let reason = payload.downcast_ref::<&str>().copied();
+    let reason = reason.or_else(|| payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("panic");
+    let place =
+        panic.location().map_or(String::new(), |place| format!(" ({}:{})", place.file(), place.line()));
+    leave(Box::leak(format!("{reason}{place}").into_boxed_str()));
+}
+
+struct Allocator;
+
+#[global_allocator]
+static ALLOCATOR: Allocator = Allocator;
+
+const OUT_OF_MEMORY: &str = "it needs more memory than it may have";
+
+/// The standard allocator; what it fails at ends in a trap without a panic.
+unsafe impl GlobalAlloc for Allocator {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        given(System.alloc(layout))
+    }
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        given(System.alloc_zeroed(layout))
+    }
+    unsafe fn realloc(&self, old: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        given(System.realloc(old, layout, size))
+    }
+    unsafe fn dealloc(&self, old: *mut u8, layout: Layout) {
+        System.dealloc(old, layout)
+    }
+}
+
+#[inline(always)]
+fn given(memory: *mut u8) -> *mut u8 {
+    if memory.is_null() {
+        leave(OUT_OF_MEMORY);
+    }
+    memory
+}
+
 /// `cabi_realloc`: memory for what the host passes.
 ///
 /// # Safety
@@ -164,6 +218,7 @@ pub unsafe fn init<P: Program>(
     source_count: usize,
     level: u32,
 ) -> *const PlanResult {
+    panic::set_hook(Box::new(leave_panic));
     log::set_level(level as u8);
     let params = List { start: params, length: param_count }.keep();
     let sources = List { start: sources, length: source_count }.keep();
@@ -206,7 +261,8 @@ unsafe fn read_field(field: &AbiField) -> HostField {
 }
 
 fn plan_result(plan: &Plan) -> PlanResult {
-    let column = |(source, field): &(u32, PlannedField)| AbiColumn { source: *source, field: new_field(field) };
+    let column =
+        |(source, field): &(u32, PlannedField)| AbiColumn { source: *source, field: new_field(field) };
     PlanResult {
         case: 0,
         columns: List::leak(plan.columns.iter().map(column)),
@@ -281,7 +337,12 @@ macro_rules! program {
             use $crate::abi;
 
             #[export_name = "cabi_realloc"]
-            unsafe extern "C" fn allocate(old: *mut u8, old_size: usize, alignment: usize, size: usize) -> *mut u8 {
+            unsafe extern "C" fn allocate(
+                old: *mut u8,
+                old_size: usize,
+                alignment: usize,
+                size: usize,
+            ) -> *mut u8 {
                 abi::allocate(old, old_size, alignment, size)
             }
 

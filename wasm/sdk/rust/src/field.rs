@@ -97,6 +97,7 @@ impl<'a, R: Read<'a>> Read<'a> for Option<R> {
 }
 
 /// The value whose offset and size stand at `at`. The kernel side is not trusted: one outside the record is none.
+#[inline]
 fn tail(record: &[u8], at: usize) -> Option<&[u8]> {
     let start = u32_at(record, at)? as usize;
     let size = u32_at(record, at + 4)? as usize;
@@ -117,6 +118,7 @@ pub struct ReadColumn<'a> {
 
 impl<'a> ReadColumn<'a> {
     /// Nothing when the column has no value in this batch.
+    #[inline]
     fn locate(&self, row: usize, width: usize) -> Option<&'a [u8]> {
         if !self.defined.is_empty() && *self.defined.get(row)? == 0 {
             return None;

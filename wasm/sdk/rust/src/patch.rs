@@ -17,7 +17,14 @@ pub struct Patch {
 
 impl Patch {
     /// A patch for `count` records of `source`. `keep` is empty when all are kept.
-    pub fn of_batch(&mut self, source: u32, count: usize, keep: &[u8], columns: &mut [Buffer], out: &mut Output) -> &[u8] {
+    pub fn of_batch(
+        &mut self,
+        source: u32,
+        count: usize,
+        keep: &[u8],
+        columns: &mut [Buffer],
+        out: &mut Output,
+    ) -> &[u8] {
         self.begin(count, columns.len());
         if !keep.is_empty() {
             let at = self.append(1, keep);

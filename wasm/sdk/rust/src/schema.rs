@@ -24,8 +24,22 @@ impl Kind {
     /// The kind's name in the WIT.
     pub fn name(self) -> &'static str {
         const NAMES: [&str; 16] = [
-            "none", "boolean", "s8", "s16", "s32", "s64", "u8", "u16", "u32", "u64", "f32", "f64", "text",
-            "cstring", "bytes", "text-list",
+            "none",
+            "boolean",
+            "s8",
+            "s16",
+            "s32",
+            "s64",
+            "u8",
+            "u16",
+            "u32",
+            "u64",
+            "f32",
+            "f64",
+            "text",
+            "cstring",
+            "bytes",
+            "text-list",
         ];
         NAMES.get(usize::from(self.0)).copied().unwrap_or("of an unknown kind")
     }

@@ -202,6 +202,7 @@ impl<'a> TextListIter<'a> {
 impl<'a> Iterator for TextListIter<'a> {
     type Item = &'a [u8];
 
+    #[inline]
     fn next(&mut self) -> Option<&'a [u8]> {
         if self.rest.is_empty() {
             return None;
@@ -212,6 +213,7 @@ impl<'a> Iterator for TextListIter<'a> {
     }
 }
 
+#[inline]
 fn before_nul(bytes: &[u8]) -> &[u8] {
     let size = bytes.iter().position(|&byte| byte == 0).unwrap_or(bytes.len());
     &bytes[..size]
