@@ -53,7 +53,7 @@ const PARAMS = [
 describe('a filter', () => {
   it('is a module in a file', async () => {
     const path = join(folder({ 'my.wasm': MODULE }), 'my.wasm');
-    expect(await open(path)).toEqual({ name: 'my', bytes: Buffer.from(MODULE), params: [], isBare: true });
+    expect(await open(path)).toEqual({ name: 'my', bytes: Buffer.from(MODULE), params: [] });
     await expect(open('/nonexistent/my.wasm')).rejects.toThrow(
       /^cannot read the Wasm module \/nonexistent\/my\.wasm: there is no such file$/,
     );
@@ -66,7 +66,6 @@ describe('a filter', () => {
       name: 'quiet',
       bytes: Buffer.from(MODULE),
       params: PARAMS,
-      isBare: false,
     });
     const bare = await open(`${folder({ 'program.wasm': MODULE })}/`);
     expect(bare).toMatchObject({ name: 'my-filter', params: [] });
@@ -100,7 +99,6 @@ describe('a filter', () => {
       name: 'quiet',
       bytes: Buffer.from(MODULE),
       params: PARAMS,
-      isBare: false,
     });
     const without = platforms.map(({ wasm: _, ...rest }) => rest);
     await buildGadgetImage(layout, { ref: 'deaf', metadata, platforms: without });

@@ -16,10 +16,8 @@ export interface Filter {
   /** What messages call it. */
   readonly name: string;
   readonly bytes: Uint8Array;
-  /** Those that its gadget.yaml names. */
+  /** Those that its gadget.yaml names; a module without may know any. */
   readonly params: readonly Param[];
-  /** A module in a file: nothing names its parameters, so it may know any. */
-  readonly isBare: boolean;
 }
 
 export interface FilterOptions extends OpenImageOptions {
@@ -39,7 +37,7 @@ export interface FilterOptions extends OpenImageOptions {
 export async function openFilter(name: string, options: FilterOptions): Promise<Filter> {
   if (name.endsWith('.wasm')) {
     checkAllowed(name, undefined, undefined, options.config.allowedGadgets);
-    return { name: basename(name, '.wasm'), bytes: readModule(name), params: [], isBare: true };
+    return { name: basename(name, '.wasm'), bytes: readModule(name), params: [] };
   }
   if (isSourceFolder(name)) {
     checkAllowed(name, undefined, undefined, options.config.allowedGadgets);
@@ -55,7 +53,7 @@ export async function openFilter(name: string, options: FilterOptions): Promise<
   const validate = resolved.from !== 'builtin' && options.validateMetadata;
   const metadata =
     image.metadata === undefined ? emptyMetadata(imageName) : await parseMetadata(image.metadata, validate);
-  return { name: imageName, bytes: image.wasm, params: filterParams(metadata), isBare: false };
+  return { name: imageName, bytes: image.wasm, params: filterParams(metadata) };
 }
 
 /** The parameters of the Wasm part, with the defaults that they have in the end. */
@@ -94,7 +92,7 @@ async function buildFilter(
     const options = { cacheDir: cacheDirs()[0], validate: validateMetadata };
     const { bytes, metadata } = await buildWasmPart(path, options, listener);
     if (verbose) said.forEach(compilerSays);
-    return { name: metadata.name, bytes, params: filterParams(metadata), isBare: false };
+    return { name: metadata.name, bytes, params: filterParams(metadata) };
   } catch (error) {
     said.forEach(compilerSays);
     throw error;

@@ -212,6 +212,8 @@ export class Session {
   private readonly manager: ContainerManager;
   private readonly pipeline: Pipeline;
   private readonly recordFd: number | undefined;
+  private readonly options: SessionOptions;
+  private modules: readonly ModuleConfig[];
 
   /**
    * Loads the gadget, finds containers, compiles the pipeline, attaches the programs; events flow from here on.
@@ -280,7 +282,7 @@ export class Session {
       for (const change of changes) pipeline.tellContainer(change);
       for (const sentence of [...manager.warnings, ...loaded.attach()]) listener.warn(sentence);
       pipeline.begin();
-      return new Session(loaded, manager, pipeline, recordFd);
+      return new Session({ loaded, manager, pipeline, recordFd, options, modules: config.modules });
     } catch (error) {
       await pipeline?.stop();
       manager.close();
@@ -296,16 +298,46 @@ export class Session {
     }
   }
 
-  private constructor(
-    loaded: LoadedGadget,
-    manager: ContainerManager,
-    pipeline: Pipeline,
-    recordFd: number | undefined,
-  ) {
-    this.recordFd = recordFd;
-    this.loaded = loaded;
-    this.manager = manager;
-    this.pipeline = pipeline;
+  private constructor(parts: {
+    loaded: LoadedGadget;
+    manager: ContainerManager;
+    pipeline: Pipeline;
+    recordFd: number | undefined;
+    options: SessionOptions;
+    modules: readonly ModuleConfig[];
+  }) {
+    this.loaded = parts.loaded;
+    this.manager = parts.manager;
+    this.pipeline = parts.pipeline;
+    this.recordFd = parts.recordFd;
+    this.options = parts.options;
+    this.modules = parts.modules;
+  }
+
+  /**
+   * Has other modules take the place of the gadget's own, and of the filters; no event is lost. Left out, they stay.
+   * Throws one sentence, with the old ones running on.
+   */
+  async swap({
+    wasm,
+    wasmFilters,
+  }: {
+    wasm?: Uint8Array;
+    wasmFilters?: readonly FilterModule[];
+  }): Promise<void> {
+    const limits = this.options.guestLimits ?? DEFAULT_GUEST_LIMITS;
+    const guest = await prepareGuest(wasm, limits);
+    const own = this.modules.filter(({ role }) => role === 'gadget');
+    const filters =
+      wasmFilters === undefined
+        ? this.modules.filter(({ role }) => role === 'filter')
+        : await filterModules(wasmFilters, limits, logLevel(this.options.verbose));
+    const modules = [
+      ...(guest === undefined ? own : own.map((module) => ({ ...module, guest }))),
+      ...filters,
+    ];
+    await this.pipeline.swap(modules);
+    this.modules = modules;
   }
 
   resize(widthColumns: number): void {

@@ -6,7 +6,7 @@ import { type ContainerFlags, engineOptions, selectionOptions } from './containe
 import { UsageError } from './fail.js';
 import { BOOLEAN_FLAGS, type ImageFlags, imageOptions } from './image-flags.js';
 import { list, number } from './option-values.js';
-import { type WasmFlags, wasmOptions } from './wasm-flags.js';
+import { type WasmFlags, wasmOptions, watchOption } from './wasm-flags.js';
 
 /** Which events are shown, and how. */
 export interface OutputFlags {
@@ -21,6 +21,7 @@ export interface OutputFlags {
 export interface RunFlags extends ContainerFlags, ImageFlags, OutputFlags, WasmFlags {
   readonly timeout: number;
   readonly record?: string;
+  readonly watch?: boolean;
   readonly ociStoreUser?: boolean;
   readonly validateMetadata?: boolean;
   readonly verbose: boolean;
@@ -88,7 +89,7 @@ export function runOptionGroups(): OptionGroup[] {
         new Option('-h, --help', 'show help; with an image, the flags and fields of that gadget'),
       ],
     },
-    { title: 'Wasm filters', options: wasmOptions() },
+    { title: 'Wasm filters', options: [...wasmOptions(), watchOption()] },
     { title: 'Container engines', options: engineOptions() },
     { title: 'Image', options: imageOptions() },
   ];

@@ -7,7 +7,7 @@ import { missingCapabilities } from '../../bpf/errors.js';
 import { DEFAULT_GUEST_LIMITS, type FilterModule } from '../guest.js';
 import type { ViewColumn } from '../pipeline/messages.js';
 import { warmWorker } from '../pipeline/pipeline.js';
-import type { OpenOptions, OpenedGadget, SessionOptions } from '../session.js';
+import type { OpenOptions, OpenedGadget, Session, SessionOptions } from '../session.js';
 import { isSourceFolder, withFolderHint } from '../source-folder.js';
 import { accountLine } from './account.js';
 import { enginesOf, selectionOf } from './container-flags.js';
@@ -96,6 +96,8 @@ function splitOutput(output: string): [string, string | undefined] {
 }
 
 interface Opened extends OpenedGadget {
+  /** As the user gave it. */
+  readonly name: string;
   readonly filters: readonly FilterModule[];
 }
 
@@ -104,7 +106,7 @@ async function open(image: string, flags: RunFlags): Promise<Opened> {
   // The session's code loads beside the configuration.
   const [options] = await Promise.all([openOptions(flags), import('../session.js')]);
   const opened = isSourceFolder(image) ? await buildAndOpen(image, options) : await openImage(image, options);
-  return { ...opened, filters: await filtersOf(flags, () => Promise.resolve(options)) };
+  return { ...opened, name: image, filters: await filtersOf(flags, () => Promise.resolve(options)) };
 }
 
 async function openImage(image: string, options: OpenOptions): Promise<OpenedGadget> {
@@ -169,6 +171,7 @@ async function runGadget(
   const { Session } = await import('../session.js');
   const { record: path } = flags;
   const record = path === undefined ? {} : { record: { path, image: opened.image.digest, ig: version() } };
+  const follow = flags.watch === true ? await followerOf(opened, flags) : undefined;
   if (flags.verbose) sayImage(opened);
   const end = waitForEnd();
   const starting = Session.start(
@@ -188,7 +191,9 @@ async function runGadget(
   if (isatty(1)) process.on('SIGWINCH', () => session.resize(terminalWidth()));
   if (flags.timeout > 0) setTimeout(() => end.now('stopped'), flags.timeout * 1000).unref();
   if (flags.verbose) say('Tracing.');
+  const unfollow = follow?.(session);
   const reason = await end.reason;
+  unfollow?.();
   const account = await session.stop();
   if (reason instanceof Error) fail(reason, flags.verbose);
   const line = accountLine(account, flags.verbose);
@@ -196,6 +201,18 @@ async function runGadget(
   if (account.unrecorded === undefined) return;
   say(`Warning: ${account.unrecorded} events are missing at the end of the recording ${flags.record ?? ''}`);
   process.exitCode = 1;
+}
+
+/** What has changed sources of Wasm modules go on in a run. Throws UsageError when there are none. */
+async function followerOf(opened: Opened, flags: RunFlags): Promise<(session: Session) => () => void> {
+  const { followSources, isWatchable } = await import('./watch.js');
+  const filters = flags.wasm ?? [];
+  if (![opened.name, ...filters].some(isWatchable))
+    throw new UsageError(
+      '--watch is for sources: run a ./folder, or a filter from --wasm ./folder or FILE.wasm',
+    );
+  const reopenFilters = (): Promise<FilterModule[]> => filtersOf(flags, () => openOptions(flags));
+  return (session) => followSources({ session, image: opened.name, filters, reopenFilters });
 }
 
 function sayImage({ image, resolved }: OpenedGadget): void {

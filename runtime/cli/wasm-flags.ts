@@ -39,6 +39,13 @@ export function wasmOptions(): Option[] {
   ];
 }
 
+export function watchOption(): Option {
+  return new Option(
+    '--watch',
+    'build modules from folders again when their sources change, and swap them in place',
+  );
+}
+
 /** What modules may use, if the flags say so. */
 export function limitsOf({ wasmMemory, wasmTimeout }: WasmFlags, defaults: GuestLimits): GuestLimits {
   return {
@@ -72,13 +79,12 @@ function splitParam(text: string): [key: string, value: string] {
 }
 
 /** A module in a file names no parameters, so it may know any. */
-function takes({ params, isBare }: Filter, key: string): boolean {
-  return isBare || params.some((param) => param.key === key);
+function takes({ params }: Filter, key: string): boolean {
+  return params.length === 0 || params.some((param) => param.key === key);
 }
 
 function knownParams(filters: readonly Filter[]): string {
-  const known = filters.flatMap(({ params }) => params.map(({ key }) => key));
-  return known.length === 0 ? 'they have none' : `they have ${known.join(', ')}`;
+  return `they have ${filters.flatMap(({ params }) => params.map(({ key }) => key)).join(', ')}`;
 }
 
 function paramsOf(
@@ -86,7 +92,7 @@ function paramsOf(
   given: readonly (readonly [string, string])[],
   checkValue: (param: Param, value: string) => void,
 ): [string, string][] {
-  if (filter.isBare) return given.map(([key, value]) => [key, value]);
+  if (filter.params.length === 0) return given.map(([key, value]) => [key, value]);
   return filter.params.map((param) => {
     const value = given.findLast(([key]) => key === param.key)?.[1];
     if (value === undefined && param.mandatory)

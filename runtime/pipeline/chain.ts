@@ -13,14 +13,17 @@ import { type UserFiles, addUsers } from '../operators/users.js';
 import type { ByteWriter } from '../output/byte-writer.js';
 import { columnOf } from '../output/column-spec.js';
 import { createOutput } from '../output/modes.js';
+import { noneOutput } from '../output/none.js';
 import type { Output } from '../output/output.js';
 import { resolveField } from '../output/select-columns.js';
+import { Turns } from '../output/turns.js';
 import type { RecordingWriter } from '../recording/writer.js';
 import { ContainerNames } from './containers.js';
 import type { Control } from './control.js';
 import { HoldQueue } from './hold.js';
 import type { OutputRequest, WorkerConfig } from './messages.js';
 import type { Modules } from './modules.js';
+import { type Asked, askedOf } from './scope.js';
 import type { Sink } from './sink.js';
 
 /** What the chains of a worker have in common. */
@@ -46,7 +49,7 @@ export class Chain {
   private readonly config: WorkerConfig;
   private readonly shared: Shared;
   private readonly containers: ContainerNames | undefined;
-  private readonly held = new HoldQueue();
+  private held = new HoldQueue();
   private readonly refreshUsers: (() => void) | undefined;
   private compiled: Compiled | undefined;
 
@@ -62,9 +65,21 @@ export class Chain {
     this.refreshUsers = addUsers(source, shared.userFiles, this.containers?.users);
   }
 
-  /** Makes the ends of the chain, now that all fields are there. Throws for a filter or columns that cannot be. */
-  compile(isShown = true): void {
-    this.compiled = compile(this.source, this.config, isShown);
+  /**
+   * Makes the ends of the chain, now that all fields are there. `asked`: what the flags ask of it, nothing of a data
+   * source that a Wasm module hides. Throws for a filter or columns that cannot be.
+   */
+  compile(asked: Asked | undefined, turns: Turns | undefined): void {
+    const { output: request, sources } = this.config;
+    // A classic view is one of the gadget's own events.
+    const { view, ...plain } = request;
+    const own = view === undefined || this.index >= sources.length ? plain : request;
+    this.compiled = asked === undefined ? hidden() : compile(this.source, asked, own, turns);
+  }
+
+  /** Takes over the events that wait in `other`, a chain of the same data source. */
+  adopt(other: Chain): void {
+    this.held = other.held;
   }
 
   private get end(): Compiled {
@@ -165,23 +180,46 @@ interface Compiled {
   readonly order: ((batch: Batch) => Uint32Array | undefined) | undefined;
 }
 
-function compile(source: DataSource, config: WorkerConfig, isShown: boolean): Compiled {
-  const filters = isShown ? config.filters.map((rules) => filter(source, rules)) : [];
+/** Makes the ends of all chains, as the flags ask. `isShown`: of the chain of that number. Throws as `askedOf`. */
+export function compileChains(
+  chains: readonly Chain[],
+  config: WorkerConfig,
+  isShown: (index: number) => boolean,
+): void {
+  const shown = chains.filter((_, index) => isShown(index)).map(({ source }) => source);
+  const asked = askedOf(config, shown);
+  const tables = [...asked.values()].filter(({ mode }) => mode === 'columns');
+  const turns = tables.length > 1 ? new Turns() : undefined;
+  for (const chain of chains) chain.compile(asked.get(chain.source), turns);
+}
+
+function hidden(): Compiled {
+  return { isShown: false, output: noneOutput(), steps: [], filterFields: [], order: undefined };
+}
+
+function compile(
+  source: DataSource,
+  asked: Asked,
+  request: OutputRequest,
+  turns: Turns | undefined,
+): Compiled {
+  const { apply, fields } = filter(source, asked.rules);
+  const output = makeOutput(source, asked, request);
   return {
-    isShown,
-    filterFields: filters.flatMap(({ fields }) => fields),
-    steps: filters.map(({ apply }) => apply),
-    order: isShown ? compileOrder(source, config) : undefined,
-    output: makeOutput(source, isShown ? config.output : { ...config.output, mode: 'none' }),
+    isShown: true,
+    filterFields: fields,
+    steps: fields.length > 0 ? [apply] : [],
+    order: compileOrder(source, asked),
+    output: turns === undefined || asked.mode !== 'columns' ? output : turns.add(source.name, output),
   };
 }
 
 function compileOrder(
   source: DataSource,
-  config: WorkerConfig,
+  asked: Asked,
 ): ((batch: Batch) => Uint32Array | undefined) | undefined {
-  const sort = config.sort === undefined ? undefined : sorter(source, config.sort);
-  const limit = limiter(source, config.maxEntries);
+  const sort = asked.sort === undefined ? undefined : sorter(source, asked.sort);
+  const limit = limiter(source, asked.maxEntries);
   if (sort === undefined && limit === undefined) return undefined;
   return (batch) => {
     const rows = sort?.(batch);
@@ -190,14 +228,16 @@ function compileOrder(
   };
 }
 
-function makeOutput(source: DataSource, request: OutputRequest): Output {
-  return createOutput(request.mode, source, {
-    ...(request.fields === undefined ? {} : { fields: request.fields }),
-    ...(request.widthColumns === undefined ? {} : { widthColumns: request.widthColumns }),
-    ...(request.view === undefined
+function makeOutput(
+  source: DataSource,
+  { mode, fields }: Asked,
+  { view, widthColumns }: OutputRequest,
+): Output {
+  return createOutput(mode, source, {
+    ...(fields === undefined ? {} : { fields }),
+    ...(widthColumns === undefined ? {} : { widthColumns }),
+    ...(view === undefined
       ? {}
-      : {
-          view: request.view.map(({ field, ...look }) => columnOf(resolveField(source, field), look)),
-        }),
+      : { view: view.map(({ field, ...look }) => columnOf(resolveField(source, field), look)) }),
   });
 }

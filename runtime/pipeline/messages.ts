@@ -93,7 +93,9 @@ export interface WorkerConfig {
 export type ToWorker =
   | { readonly type: 'begin'; readonly printHeader: boolean }
   | { readonly type: 'container'; readonly change: TableChange }
-  | { readonly type: 'resize'; readonly widthColumns: number };
+  | { readonly type: 'resize'; readonly widthColumns: number }
+  /** Other modules take the place of those that run; no event is lost on the way. */
+  | { readonly type: 'swap'; readonly modules: readonly ModuleConfig[] };
 
 /** How far a replay came. */
 export interface Replayed {
@@ -119,6 +121,8 @@ export type FromWorker =
       /** What the Wasm module wants changed before the gadget is loaded. */
       readonly settings: readonly (readonly [key: string, value: string])[];
     }
+  /** What became of a swap: it failed when there is a reason, and the old modules run on. */
+  | { readonly type: 'swapped'; readonly failure?: string }
   /** The worker cannot go on. */
   | { readonly type: 'failed'; readonly name: string; readonly message: string }
   /** A line of a module's, of a level as above; `module` is its place. */

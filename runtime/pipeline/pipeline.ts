@@ -5,9 +5,16 @@ import type { TableChange } from '../containers/change.js';
 import { Control, type Counts } from './control.js';
 import { PipelineError } from './errors.js';
 import { MAX_GUEST_FAILURES, restMs } from './limits.js';
-import { called } from './module-name.js';
+import { GADGETS_MODULE, called } from './module-name.js';
 import type { ModuleFailure } from './modules.js';
-import type { FieldDescription, FromWorker, Replayed, ToWorker, WorkerConfig } from './messages.js';
+import type {
+  FieldDescription,
+  FromWorker,
+  ModuleConfig,
+  Replayed,
+  ToWorker,
+  WorkerConfig,
+} from './messages.js';
 
 export interface PipelineConfig extends Omit<WorkerConfig, 'control' | 'containers'> {
   /** Asked whenever a worker starts. */
@@ -48,6 +55,24 @@ export function warmWorker(): Worker {
   return worker;
 }
 
+/** How a module has been doing. */
+interface ModuleState {
+  readonly name: string;
+  timeouts: number;
+  /** Whether it goes on. */
+  enabled: boolean;
+  restMs: number;
+}
+
+function stateOf({ name, enabled }: ModuleConfig): ModuleState {
+  return { name, enabled, timeouts: 0, restMs: 0 };
+}
+
+interface Swap {
+  readonly modules: readonly ModuleConfig[];
+  readonly done: (failure?: PipelineError) => void;
+}
+
 export class Pipeline {
   /** The fields of all data sources, with what the Wasm module and the operators add. */
   fields: readonly FieldDescription[] = [];
@@ -56,19 +81,20 @@ export class Pipeline {
   /** Whether a recording ended before the run. */
   recordingFailed = false;
   private readonly control = new Control();
-  private readonly config: PipelineConfig;
+  private config: PipelineConfig;
   private readonly listener: PipelineListener;
   private worker: Worker | undefined;
   private watchdog: NodeJS.Timeout | undefined;
   private stopping = false;
-  /** Each module's time-outs, and whether it goes on. */
-  private readonly modules: { readonly name: string; timeouts: number; enabled: boolean; restMs: number }[];
+  private modules: ModuleState[];
+  /** Under way: the modules that are to take the place of those that run. */
+  private swapping: Swap | undefined;
   private finished: (() => void) | undefined;
 
   private constructor(config: PipelineConfig, listener: PipelineListener) {
     this.config = config;
     this.listener = listener;
-    this.modules = config.modules.map(({ name, enabled }) => ({ name, enabled, timeouts: 0, restMs: 0 }));
+    this.modules = config.modules.map(stateOf);
   }
 
   /**
@@ -110,6 +136,30 @@ export class Pipeline {
   /** How many of them Wasm modules made. */
   get made(): number {
     return this.control.made;
+  }
+
+  /**
+   * Has other modules take the place of those that run; no event is lost. Throws PipelineError, with the old ones
+   * running on, when they cannot be started.
+   */
+  async swap(modules: readonly ModuleConfig[]): Promise<void> {
+    if (this.swapping !== undefined || this.worker === undefined)
+      throw new PipelineError('modules are being swapped');
+    await new Promise<void>((resolve, reject) => {
+      this.swapping = { modules, done: (failure) => (failure === undefined ? resolve() : reject(failure)) };
+      this.post({ type: 'swap', modules });
+    });
+  }
+
+  private endSwap(failure?: string): void {
+    const swapping = this.swapping;
+    this.swapping = undefined;
+    if (swapping === undefined) return;
+    if (failure === undefined) {
+      this.config = { ...this.config, modules: swapping.modules };
+      this.modules = swapping.modules.map(stateOf);
+    }
+    swapping.done(failure === undefined ? undefined : new PipelineError(failure));
   }
 
   tellContainer(change: TableChange): void {
@@ -196,8 +246,11 @@ export class Pipeline {
       case 'guestFailed':
         this.hearFailure(message);
         break;
+      case 'swapped':
+        this.endSwap(message.failure);
+        break;
       case 'guestLog':
-        this.listener.guestLog?.(this.modules[message.module]!.name, message.level, message.text);
+        this.listener.guestLog?.(this.nameOf(message.module), message.level, message.text);
         break;
       case 'catchUp':
         this.listener.catchUp();
@@ -221,6 +274,11 @@ export class Pipeline {
     }
   }
 
+  /** While modules are swapped, it is the new ones that have something to say. */
+  private nameOf(module: number): string {
+    return (this.swapping?.modules ?? this.modules)[module]?.name ?? GADGETS_MODULE;
+  }
+
   private hearFailure({ module, message, disabled, restMs }: ModuleFailure): void {
     const failed = this.modules[module]!;
     if (disabled) failed.enabled = false;
@@ -242,17 +300,25 @@ export class Pipeline {
     await hanging.terminate();
     this.control.settle('lostGuest');
     this.control.leaveGuest();
-    const module = this.modules[this.control.guestModule]!;
-    module.timeouts++;
-    module.enabled = module.timeouts < MAX_GUEST_FAILURES;
-    module.restMs = restMs(module.timeouts);
-    const budget = `${module.name} took longer than ${this.config.guestBudgetMs} ms for a batch and was stopped`;
-    this.warnOfFailure(budget, module.enabled, module.restMs);
+    if (this.swapping === undefined) this.countTimeout();
+    else
+      this.endSwap(
+        `${this.nameOf(this.control.guestModule)} took longer than ${this.config.guestBudgetMs} ms to start`,
+      );
     try {
       await this.employ(warmWorker());
       this.post({ type: 'begin', printHeader: false });
     } catch (error) {
       this.listener.failed(error instanceof PipelineError ? error : new PipelineError(String(error)));
     }
+  }
+
+  private countTimeout(): void {
+    const module = this.modules[this.control.guestModule]!;
+    module.timeouts++;
+    module.enabled = module.timeouts < MAX_GUEST_FAILURES;
+    module.restMs = restMs(module.timeouts);
+    const budget = `${module.name} took longer than ${this.config.guestBudgetMs} ms for a batch and was stopped`;
+    this.warnOfFailure(budget, module.enabled, module.restMs);
   }
 }

@@ -14,7 +14,14 @@ import { isHidden } from '../output/column-spec.js';
 import type { RecordingWriter } from '../recording/writer.js';
 import { Chain, type Shared } from './chain.js';
 import { Control } from './control.js';
-import type { FieldDescription, FromWorker, Replayed, ToWorker, WorkerConfig } from './messages.js';
+import type {
+  FieldDescription,
+  FromWorker,
+  ModuleConfig,
+  Replayed,
+  ToWorker,
+  WorkerConfig,
+} from './messages.js';
 import { Modules } from './modules.js';
 import { SightingGate } from './sightings.js';
 import { Sink } from './sink.js';
@@ -36,6 +43,9 @@ const writer = new ByteWriter(MAX_BATCH_BYTES);
 const asked = new Set<number>();
 const recordedNames = new RecordedNames();
 let begun = false;
+let { modules: moduleConfigs } = config;
+let nextModules: readonly ModuleConfig[] | undefined;
+let widthColumns: number | undefined;
 let gate: SightingGate | undefined;
 
 function send(message: FromWorker): void {
@@ -52,7 +62,7 @@ async function openRecorder(): Promise<RecordingWriter | undefined> {
 }
 
 interface Reader {
-  readonly chain: Chain;
+  chain: Chain;
   readonly ring: RingReader;
   readonly batch: Batch;
   skipped: number;
@@ -64,9 +74,6 @@ interface Built {
 }
 
 async function build(): Promise<Built> {
-  const changes = config.containers?.changes ?? [];
-  for (const change of changes) view.apply(change);
-  recorder?.start(changes);
   const modules = new Modules(control, (failure) => send({ type: 'guestFailed', ...failure }));
   const sources = config.sources.map(makeDataSource);
   const chains: Chain[] = [];
@@ -75,7 +82,7 @@ async function build(): Promise<Built> {
     for (let i = chains.length; i < sources.length; i++)
       chains.push(new Chain(sources[i]!, i, config, shared));
   };
-  for (const [index, module] of config.modules.entries()) {
+  for (const [index, module] of moduleConfigs.entries()) {
     if (module.role === 'filter') addOperators();
     const made = await modules.open(module, [...sources], {
       log: (level, text) => send({ type: 'guestLog', module: index, level, text }),
@@ -124,14 +131,16 @@ function describe(chains: readonly Chain[]): FieldDescription[] {
   );
 }
 
+function printHeaders(chains: readonly Chain[]): void {
+  for (const { isShown, output } of chains) if (isShown) output.header(writer);
+  sink.flush(writer);
+}
+
 function hear(message: ToWorker, chains: readonly Chain[]): void {
   switch (message.type) {
     case 'begin':
       begun = true;
-      if (message.printHeader) {
-        for (const { isShown, output } of chains) if (isShown) output.header(writer);
-        sink.flush(writer);
-      }
+      if (message.printHeader) printHeaders(chains);
       break;
     case 'container':
       view.apply(message.change);
@@ -139,7 +148,11 @@ function hear(message: ToWorker, chains: readonly Chain[]): void {
       if ('mntns' in message.change) asked.delete(message.change.mntns);
       break;
     case 'resize':
-      for (const chain of chains) chain.output.resize?.(message.widthColumns);
+      widthColumns = message.widthColumns;
+      for (const chain of chains) chain.output.resize?.(widthColumns);
+      break;
+    case 'swap':
+      nextModules = message.modules;
       break;
   }
 }
@@ -198,10 +211,11 @@ function drainAll(readers: readonly Reader[], { chains, modules }: Built): void 
   modules.turn(nowMs, chains);
 }
 
-function loop(built: Built): void {
-  const { chains, modules } = built;
+/** Reads until it is to stop. */
+async function loop(first: Built): Promise<Built> {
+  let built = first;
   const readers = config.rings.map(({ source, fd, sizeBytes }) => ({
-    chain: chains[source]!,
+    chain: built.chains[source]!,
     ring: new RingReader(fd, sizeBytes),
     batch: new Batch(MAX_BATCH_BYTES, MAX_BATCH_RECORDS),
     skipped: 0,
@@ -211,17 +225,42 @@ function loop(built: Built): void {
     gate = new SightingGate(
       sightings,
       () => send({ type: 'catchUp' }),
-      () => hearAll(chains),
+      () => hearAll(built.chains),
     );
   }
   while (!control.stopping && !sink.closed) {
-    hearAll(chains);
-    wait(readers, round(readers, built), modules);
+    hearAll(built.chains);
+    if (nextModules !== undefined) {
+      built = await swap(built, nextModules);
+      for (const [i, { source }] of config.rings.entries()) readers[i]!.chain = built.chains[source]!;
+    }
+    wait(readers, round(readers, built), built.modules);
   }
-  hearAll(chains);
+  hearAll(built.chains);
   drainAll(readers, built);
   for (const { ring } of readers) ring.close();
   gate?.close();
+  return built;
+}
+
+/** Has other modules go on; the rings keep what comes meanwhile. When they cannot be started, the old ones do. */
+async function swap(old: Built, next: readonly ModuleConfig[]): Promise<Built> {
+  nextModules = undefined;
+  const before = moduleConfigs;
+  moduleConfigs = next;
+  try {
+    const built = await build();
+    old.modules.finish(old.chains);
+    for (const source of config.sources.keys()) built.chains[source]!.adopt(old.chains[source]!);
+    if (widthColumns !== undefined) for (const { output } of built.chains) output.resize?.(widthColumns);
+    printHeaders(built.chains);
+    send({ type: 'swapped' });
+    return built;
+  } catch (error) {
+    moduleConfigs = before;
+    send({ type: 'swapped', failure: error instanceof Error ? error.message : String(error) });
+    return old;
+  }
 }
 
 /** Blocks until the main thread says that the programs are attached. */
@@ -233,15 +272,19 @@ function awaitBegin(chains: readonly Chain[]): void {
 }
 
 try {
+  const changes = config.containers?.changes ?? [];
+  for (const change of changes) view.apply(change);
+  recorder?.start(changes);
   const built = await build();
   const { chains, modules } = built;
   send({ type: 'ready', fields: describe(chains), settings: modules.settings });
   if (config.rings.length > 0 || config.replay !== undefined) {
     awaitBegin(chains);
     let replayed: Replayed | undefined;
-    if (replaying === undefined) loop(built);
+    let last = built;
+    if (replaying === undefined) last = await loop(built);
     else replayed = replaying.replay(config, { chains, view, control, sink, modules, names: recordedNames });
-    modules.finish(chains);
+    last.modules.finish(last.chains);
     if (replayed !== undefined) send({ type: 'replayed', ...replayed });
   }
   if (sink.closed) send({ type: 'outputClosed' });
