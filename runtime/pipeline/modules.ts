@@ -4,7 +4,7 @@
 import { GuestError, PatchError, WasmError } from '../../wasm/host/errors.js';
 import type { Batch } from '../data/batch.js';
 import type { DataSource } from '../data/data-source.js';
-import type { Field } from '../data/field.js';
+import { type Field, withOrigins } from '../data/field.js';
 import type { Control } from './control.js';
 import { type GuestModule, type GuestServices, openGuest } from './guest-module.js';
 import { MAX_GUEST_FAILURES, restMs } from './limits.js';
@@ -68,7 +68,7 @@ export class Modules {
     for (const { module } of this.runners.toReversed()) {
       module.select(used);
       for (const [source, reads] of (module.reads?.() ?? []).entries())
-        for (const field of reads) used[source]?.add(field);
+        for (const field of withOrigins(reads)) used[source]?.add(field);
     }
   }
 
