@@ -1,7 +1,7 @@
 // What of the C SDK the conformance suite of all SDKs does not show: its build, its messages, its memory, its texts.
 
 import { execFile } from 'node:child_process';
-import { copyFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -31,7 +31,7 @@ function written(name: string, program: string): string {
 }
 
 /** Little, so that a module that lets it grow fails. */
-const MEMORY_MAX_BYTES = 1 << 20;
+const MEMORY_MAX_BYTES = 4 << 20;
 
 /** A module of which `ig_init`, and what stands before it, are given. */
 async function prepared(name: string, before: string, init: string): Promise<PreparedGuest> {
@@ -65,13 +65,14 @@ function textOf(source: DataSource, name: string, batch: Batch, row: number): st
 }
 
 describe('the build', () => {
-  it('compiles the examples without a warning, and the header as C++, too', async () => {
+  it('compiles the examples, also that of the README, without a warning, and the header as C++', async () => {
     const stderr = vi.spyOn(process.stderr, 'write');
     const everything = join(SDK, 'conformance.c');
     const inCpp = join(folder, 'conformance.cpp');
     copyFileSync(everything, inCpp);
     const examples = ['drop', 'add', 'count'].map((name) => join(SDK, `examples/${name}.c`));
-    await Promise.all([...examples, everything, inCpp].map(build));
+    const [, readme] = /```c\n([^]*?)```/.exec(readFileSync(join(SDK, 'README.md'), 'utf8'))!;
+    await Promise.all([...examples, everything, inCpp, written('readme.c', readme!)].map(build));
     expect(stderr.mock.calls.filter(([text]) => text !== '')).toEqual([]);
     stderr.mockRestore();
   });
@@ -243,10 +244,15 @@ describe('a program in C', () => {
        ig_add_text(&made, &copy, "copy");`,
     );
     const processor = new PostProcessor(module, [], [anySource()]);
-    const batches = [1, 100, 3, 250].map((count) =>
-      anyBatch(Array.from({ length: count }, (_, i) => 'x'.repeat((i * 7) % 300))),
-    );
-    // Hundreds of megabytes through one: a module that runs out of memory traps.
+    const manyTexts = (count: number, size: number): Batch =>
+      anyBatch(Array.from({ length: count }, (_, i) => 'x'.repeat((i * 7) % size)));
+    // A long text does not reserve as much for each of many short ones.
+    for (const batch of [anyBatch(['x'.repeat(300_000)]), manyTexts(2000, 20)]) {
+      processor.process(0, batch);
+      processor.takeMade();
+    }
+    const batches = [1, 100, 3, 250].map((count) => manyTexts(count, 300));
+    // Hundreds of megabytes: a module that runs out of memory traps.
     for (let i = 0; i < 10_000; i++) {
       processor.process(0, batches[i % batches.length]!);
       processor.takeMade();

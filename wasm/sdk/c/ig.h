@@ -830,6 +830,9 @@ IGI_NUMBERS(IGI_READ)
 
 // ---- Declaring what the program adds, in `ig_init` ----
 
+#define IGI_EVENT_ROOM 32u // bytes for each event, in a column of the first batch
+#define IGI_EVENT_ROOM_MAX 256u
+
 /// Makes a new data source: give it fields with `ig_add_…`, then events with `ig_emit`.
 static inline void ig_make_source(ig_source *source, const char *name) {
     igi_register(source, ig_string(name), true);
@@ -844,7 +847,7 @@ static void igi_add(ig_source *source, igi_column *column, const char *name, uin
     column->source = source;
     column->width = width * length;
     column->wanted = true;
-    column->per_event = 32;
+    column->per_event = IGI_EVENT_ROOM;
     if (source->host == 0 && !source->is_made)
         return; // its source is missing, which was said
     if (!source->is_made)
@@ -1250,8 +1253,10 @@ static bool igi_end_column(igi_column *column, uint32_t count) {
         if (column->width == 0) {
             entry[0] = (uint32_t)((uint8_t *)column->offsets - igi_patch.start);
             entry[1] = 4 * (count + 1) + column->used;
-            // The next batch gets room for what an event of this one had, and a quarter more.
-            column->per_event = column->used / count + column->used / count / 4 + 8;
+            // The next batch gets room for what an event of this one had, and a quarter more; within limits,
+            // as it may have many more events.
+            uint32_t average = column->used / count;
+            column->per_event = average < IGI_EVENT_ROOM_MAX ? average + average / 4 + 8 : IGI_EVENT_ROOM_MAX;
             if (entry[0] + 4 * (count + 1) + column->room == igi_patch.size)
                 igi_patch.size = igi_align8(entry[0] + entry[1]);
         }
