@@ -13,6 +13,7 @@ const MISTAKES = new Set([
   'ParamError',
   'OutputError',
   'OperatorError',
+  'ScopeError',
   'SelectorError',
   'InvalidReferenceError',
   'ConfigError',

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { type TestRow, testBatch, testSource } from '../output/testing.js';
-import { filter } from './filter.js';
+import { filter, parseFilter } from './filter.js';
 
 const source = testSource([
   { name: 'proc', kind: 'none' },
@@ -19,7 +19,7 @@ const source = testSource([
 /** Whether a record passes. */
 function passes(expression: string, row: TestRow): boolean {
   const batch = testBatch(source, [row]);
-  filter(source, expression).apply(batch);
+  filter(source, parseFilter(expression)).apply(batch);
   return batch.keep[0] === 1;
 }
 
@@ -119,7 +119,7 @@ describe('filter', () => {
       { pid: 1, path: 'a,b' },
     ]);
     batch.keep[3] = 0;
-    filter(source, 'pid==1,path==a\\,b').apply(batch);
+    filter(source, parseFilter('pid==1,path==a\\,b')).apply(batch);
     expect([...batch.keep.subarray(0, 4)]).toEqual([1, 0, 0, 0]);
   });
 
@@ -137,7 +137,7 @@ describe('filter', () => {
       ['path~(', 'write a regular expression, for example path~^ba'],
       ['raw==00', 'cannot filter by raw, which is neither a number nor a text'],
     ] as const) {
-      expect(() => filter(source, expression)).toThrow(message);
+      expect(() => filter(source, parseFilter(expression))).toThrow(message);
     }
   });
 });

@@ -4,15 +4,24 @@ import { Span } from '../data/batch.js';
 import type { DataSource } from '../data/data-source.js';
 import { type Field, type Locator, locatorOf } from '../data/field.js';
 import { isFixed, isText } from '../data/kind.js';
-import { didYouMean } from '../data/nearest.js';
 import { type Comparison, numberComparison, textComparison, textEquality } from './comparison.js';
 import { OperatorError } from './errors.js';
+import { fieldMeant } from './field-meant.js';
 import type { BatchStep } from './operator.js';
 
 export interface Filter {
   readonly apply: BatchStep;
   /** The fields it reads. */
   readonly fields: readonly Field[];
+}
+
+/** A condition as it is written. */
+export interface Rule {
+  /** The one data source that it is about; left out, every one that has the field. */
+  readonly source?: string;
+  readonly field: string;
+  readonly operator: string;
+  readonly value: string;
 }
 
 const EXAMPLE = 'for example proc.comm==bash';
@@ -37,16 +46,39 @@ const ORDER_TESTS: Readonly<Record<string, (order: number) => boolean>> = {
 };
 
 /**
- * Compiles a filter: conditions `field OP value` with OP one of = == != > >= < <= ~ !~, joined by commas that
- * mean "and"; a comma in a value is written `\,`. White space around a value does not count. Numbers compare as
- * numbers, texts by their bytes, lists of strings as their words with one space between them.
+ * Reads a filter: conditions `field OP value` with OP one of = == != > >= < <= ~ !~, joined by commas that mean
+ * "and"; a comma in a value is written `\,`, and white space around it does not count. `source:field` is the field
+ * of that data source only. Throws OperatorError.
+ */
+export function parseFilter(expression: string): Rule[] {
+  return expression
+    .split(/(?<!\\),/)
+    .map((condition) => condition.replaceAll('\\,', ','))
+    .map(parseRule);
+}
+
+function parseRule(text: string): Rule {
+  const match = /^\s*(?:([^\s:=!<>~]+):)?([^\s:=!<>~]+)\s*(==|!=|!~|>=|<=|=|>|<|~)(.*)$/s.exec(text);
+  if (match === null) {
+    throw new OperatorError(
+      `cannot read filter "${text}"; write a field, one of = == != > >= < <= ~ !~, and a value, ${EXAMPLE}`,
+    );
+  }
+  const [, source, field, operator, value] = match as unknown as [unknown, string?, ...string[]];
+  const rule = { field: field!, operator: operator!, value: value!.trim() };
+  return source === undefined ? rule : { source, ...rule };
+}
+
+/**
+ * Compiles rules for a data source, whatever others they are about: all must hold. Numbers compare as numbers, texts
+ * by their bytes, lists of strings as their words with one space between them.
  * An undefined value is not equal to anything and matches nothing: only != and !~ hold for it.
  * ~ takes a regular expression of JavaScript (and Go's `(?i)` at its start). It runs on the first 8 KiB of a
  * text; one that backtracks without end is the user's own doing, and is bounded by nothing else.
  * Throws OperatorError, and says in one sentence what was wrong.
  */
-export function filter(source: DataSource, expression: string): Filter {
-  const conditions = splitConditions(expression).map((text) => parseCondition(source, text));
+export function filter(source: DataSource, rules: readonly Rule[]): Filter {
+  const conditions = rules.map((rule) => conditionOf(source, rule));
   const span = new Span();
   const apply: BatchStep = (batch) => {
     for (let row = 0; row < batch.count; row++) {
@@ -62,37 +94,14 @@ export function filter(source: DataSource, expression: string): Filter {
   return { apply, fields: conditions.map(({ field }) => field) };
 }
 
-function splitConditions(expression: string): string[] {
-  return expression.split(/(?<!\\),/).map((condition) => condition.replaceAll('\\,', ','));
-}
-
-function parseCondition(source: DataSource, text: string): Condition {
-  const match = /^\s*([^\s=!<>~]+)\s*(==|!=|!~|>=|<=|=|>|<|~)(.*)$/s.exec(text);
-  if (match === null) {
-    throw new OperatorError(
-      `cannot read filter "${text}"; write a field, one of = == != > >= < <= ~ !~, and a value, ${EXAMPLE}`,
-    );
-  }
-  const [, name, operator, value] = match as unknown as [string, string, string, string];
-  const field = fieldOf(source, name);
+function conditionOf(source: DataSource, { field: name, operator, value }: Rule): Condition {
+  const field = fieldMeant('filter', source, name);
   return {
     field,
     locate: locatorOf(field),
-    test: compileTest(field, operator, value.trim()),
+    test: compileTest(field, operator, value),
     ifUndefined: operator.startsWith('!'),
   };
-}
-
-function fieldOf(source: DataSource, name: string): Field {
-  const [field, other] = source.fieldsMeant(name);
-  if (other !== undefined) {
-    throw new OperatorError(`${name} could be ${field!.fullName} or ${other.fullName}; give the full name`);
-  }
-  if (field !== undefined) return field;
-  const names = source.valueFields().map((candidate) => candidate.fullName);
-  throw new OperatorError(
-    `cannot filter ${source.name} by ${name}, which is none of its fields${didYouMean(name, names)}`,
-  );
 }
 
 function compileTest(field: Field, operator: string, value: string): (span: Span) => boolean {

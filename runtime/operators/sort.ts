@@ -3,9 +3,9 @@
 import { type Batch, Span } from '../data/batch.js';
 import type { DataSource } from '../data/data-source.js';
 import { type Field, bigintReaderOf, locatorOf, numberReaderOf } from '../data/field.js';
-import { didYouMean } from '../data/nearest.js';
 import { isText } from '../data/kind.js';
 import { OperatorError } from './errors.js';
+import { fieldMeant } from './field-meant.js';
 
 /** The kept rows of a batch, in order. */
 export type Sorter = (batch: Batch) => Uint32Array;
@@ -26,25 +26,22 @@ export function sorter(source: DataSource, expression: string): Sorter {
   if (source.type !== 'array') {
     throw new OperatorError(`cannot sort ${source.name}, which streams single events; --sort is for lists`);
   }
+  const keys = splitKeys(expression).map((item) => sortKey(source, item));
+  return (batch) => sortedRows(batch, keys);
+}
+
+/** The items of `--sort`: names of fields, with their signs. Throws OperatorError when there is none. */
+export function splitKeys(expression: string): string[] {
   const items = expression
     .split(',')
     .map((item) => item.trim())
     .filter((item) => item !== '');
   if (items.length === 0) throw new OperatorError('--sort names no field; give some, like comm,-pid');
-  const keys = items.map((item) => sortKey(source, item));
-  return (batch) => sortedRows(batch, keys);
+  return items;
 }
 
 function sortKey(source: DataSource, item: string): SortKey {
-  const name = item.replace(/^[+-]/, '');
-  const field = source.field(name);
-  if (field === undefined || field.kind === 'none') {
-    const hint = didYouMean(
-      name,
-      source.valueFields().map((candidate) => candidate.fullName),
-    );
-    throw new OperatorError(`cannot sort ${source.name} by ${name}, which is none of its fields${hint}`);
-  }
+  const field = fieldMeant('sort', source, item.replace(/^[+-]/, ''));
   return { valueOf: valueReader(field), direction: item.startsWith('-') ? -1 : 1 };
 }
 

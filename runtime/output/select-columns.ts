@@ -24,19 +24,29 @@ export function selectColumns(source: DataSource, fields?: string): ColumnSpec[]
 function selectFields(source: DataSource, choice: string | undefined): Field[] {
   const visible = source.valueFields().filter((field) => !isHidden(field));
   if (choice === undefined) return visible;
+  const items = splitFields(choice);
+  if (isRelative(items[0]!)) return changed(source, visible, items);
+  return unique(items.map((item) => resolveField(source, item)));
+}
+
+/** The items of `--fields`: names of fields, all with a sign or none. Throws OutputError. */
+export function splitFields(choice: string): string[] {
   const items = choice
     .split(',')
     .map((item) => item.trim())
     .filter((item) => item !== '');
   if (items.length === 0) throw new OutputError('--fields names no field; give some, like proc.comm,args');
-  const relative = items.filter((item) => /^[+-]/.test(item));
-  if (relative.length === 0) return unique(items.map((item) => resolveField(source, item)));
-  if (relative.length < items.length) {
+  const relative = items.filter(isRelative);
+  if (relative.length > 0 && relative.length < items.length) {
     throw new OutputError(
       `--fields ${choice} mixes fields to add or remove with plain ones; put + or - before all of them or none`,
     );
   }
-  return changed(source, visible, items);
+  return items;
+}
+
+function isRelative(item: string): boolean {
+  return /^[+-]/.test(item);
 }
 
 function changed(source: DataSource, visible: readonly Field[], items: readonly string[]): Field[] {
@@ -46,7 +56,8 @@ function changed(source: DataSource, visible: readonly Field[], items: readonly 
     if (item.startsWith('+')) fields.add(field);
     else fields.delete(field);
   }
-  if (fields.size === 0) throw new OutputError('--fields removes every column; leave at least one');
+  if (fields.size === 0)
+    throw new OutputError(`--fields removes every column of ${source.name}; leave at least one`);
   return [...fields];
 }
 
@@ -65,14 +76,28 @@ export function resolveField(source: DataSource, name: string): Field {
     const names = matches.map((field) => field.fullName).join(', ');
     throw new OutputError(`field ${name} of ${source.name} could be any of ${names}; give the full name`);
   }
-  const fields = source.valueFields();
-  const group = `${source.field(name)?.fullName ?? name}.`;
-  const children = fields.filter((field) => field.fullName.startsWith(group));
-  if (children.length > 0) {
-    const names = children.map((field) => field.fullName).join(', ');
-    throw new OutputError(`${name} of ${source.name} is a group of fields; choose from ${names}`);
+  throw unknownField([source], name);
+}
+
+/** Says that none of the data sources has a field that a user may mean by `name`. */
+export function unknownField(sources: readonly DataSource[], name: string): OutputError {
+  for (const source of sources) {
+    const children = childrenOf(source, name);
+    if (children.length > 0) {
+      const names = children.map((field) => field.fullName).join(', ');
+      return new OutputError(`${name} of ${source.name} is a group of fields; choose from ${names}`);
+    }
   }
-  const known = fields.map((field) => field.fullName);
+  const known = sources.flatMap((source) => source.valueFields().map((field) => field.fullName));
   const hint = didYouMean(name, known) || '; the help of the gadget lists its fields (-h)';
-  throw new OutputError(`data source ${source.name} has no field ${name}${hint}`);
+  const none =
+    sources.length > 1
+      ? `none of the data sources ${sources.map((source) => source.name).join(', ')} has a`
+      : `data source ${sources[0]?.name} has no`;
+  return new OutputError(`${none} field ${name}${hint}`);
+}
+
+function childrenOf(source: DataSource, name: string): Field[] {
+  const group = `${source.field(name)?.fullName ?? name}.`;
+  return source.valueFields().filter((field) => field.fullName.startsWith(group));
 }

@@ -21,7 +21,7 @@ import {
 } from '../recording/testing.js';
 import type { RecordingWriter } from '../recording/writer.js';
 import { Batch, MAX_BATCH_BYTES } from '../data/batch.js';
-import { Chain } from './chain.js';
+import { Chain, compileChains } from './chain.js';
 import { Control, type Counts } from './control.js';
 import type { Replayed, WorkerConfig } from './messages.js';
 import { replay } from './replay.js';
@@ -77,7 +77,7 @@ function showOpen(
     userFiles: { recorded: names },
   };
   const chains = sources.map((spec, index) => new Chain(makeDataSource(spec), index, config, chainParts));
-  for (const chain of chains) chain.compile();
+  compileChains(chains, config, () => true);
   const replayed = replay(config, { chains, view, control, sink, modules, names })!;
   const lines = text.split('\n').slice(0, -1);
   return {

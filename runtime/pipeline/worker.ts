@@ -12,7 +12,7 @@ import { ByteWriter } from '../output/byte-writer.js';
 import { RecordedNames } from '../operators/users.js';
 import { isHidden } from '../output/column-spec.js';
 import type { RecordingWriter } from '../recording/writer.js';
-import { Chain, type Shared } from './chain.js';
+import { Chain, type Shared, compileChains } from './chain.js';
 import { Control } from './control.js';
 import type {
   FieldDescription,
@@ -91,7 +91,7 @@ async function build(): Promise<Built> {
     sources.push(...made);
   }
   addOperators();
-  for (const [index, chain] of chains.entries()) chain.compile(modules.isShown(index));
+  compileChains(chains, config, (index) => modules.isShown(index));
   modules.select(chains.map((chain) => chain.usedFields()));
   if (config.rings.length > 0) modules.start();
   return { chains, modules };
