@@ -2,7 +2,8 @@
 // The output depends on the sources, the version of TypeScript, and the engine this ig was built with.
 
 import { access, readFile, realpath, writeFile } from 'node:fs/promises';
-import { delimiter, dirname, isAbsolute, join, resolve } from 'node:path';
+import { SourceMap } from 'node:module';
+import { delimiter, dirname, isAbsolute, join, relative, resolve } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { fillSlot } from './slot.js';
 
@@ -72,14 +73,17 @@ function bundle(ts, main) {
   report(ts, program, dirname(main));
   const files = program.getSourceFiles().filter((file) => !file.isDeclarationFile);
   const numbers = new Map(files.map(({ fileName }, i) => [resolve(fileName), i]));
-  const modules = files.map((file) => {
-    const text = emit(program, file);
+  let script = '(() => {\nconst modules = [\n';
+  const places = [];
+  for (const file of files) {
+    const { text, lines } = emit(program, file);
     const links = linksOf(ts, text, file.fileName, options, numbers);
-    return `[${JSON.stringify(links)}, function (require, exports) {\n${text}}],\n`;
-  });
-  return `(() => {
-const modules = [
-${modules.join('')}];
+    script += `[${JSON.stringify(links)}, function (require, exports) {\n`;
+    const start = script.split('\n').length;
+    if (!isOfSdk(file)) places.push({ file: relative(dirname(main), file.fileName), start, lines });
+    script += `${text}}],\n`;
+  }
+  return `${script}];
 const loaded = [];
 const load = (number) => {
   if (loaded[number] !== undefined) return loaded[number];
@@ -88,8 +92,13 @@ const load = (number) => {
   run((name) => load(links[name]), exports);
   return exports;
 };
-return load(${numbers.get(sdk)}).processor(() => load(${numbers.get(main)}));
+const places = ${JSON.stringify(places)};
+return load(${numbers.get(sdk)}).processor(() => load(${numbers.get(main)}), places);
 })()`;
+}
+
+function isOfSdk(file) {
+  return file.fileName.startsWith(join(SDK, 'ig/'));
 }
 
 function compilerOptions(ts) {
@@ -100,8 +109,9 @@ function compilerOptions(ts) {
 
 /** Throws an Error with what the compiler says about the program, if it is anything. */
 function report(ts, program, folder) {
-  const ofSdk = (file) => file?.fileName.startsWith(join(SDK, 'ig/'));
-  const diagnostics = ts.getPreEmitDiagnostics(program).filter(({ file }) => !ofSdk(file));
+  const diagnostics = ts
+    .getPreEmitDiagnostics(program)
+    .filter(({ file }) => file === undefined || !isOfSdk(file));
   if (diagnostics.length === 0) return;
   const host = {
     getCurrentDirectory: () => folder,
@@ -124,10 +134,18 @@ function linksOf(ts, text, path, options, numbers) {
   return links;
 }
 
+/** The JavaScript of a file, and for each of its lines which one of the file it was, from 1. */
 function emit(program, file) {
   let text;
-  program.emit(file, (_name, content) => void (text = content));
-  return text;
+  let map;
+  program.emit(file, (name, content) => {
+    if (name.endsWith('.map')) map = new SourceMap(JSON.parse(content));
+    else text = content.replace(/\/\/# sourceMappingURL=.*/, '');
+  });
+  const lines = text
+    .split('\n')
+    .map((line, i) => map.findEntry(i, line.search(/\S|$/)).originalLine + 1 || 0);
+  return { text, lines };
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {

@@ -15,11 +15,20 @@ interface Processor {
   finish(): Uint8Array;
 }
 
+/** A file of the program: on which line of the script it begins, and for each of its lines there the one it has. */
+interface Place {
+  readonly file: string;
+  readonly start: number;
+  readonly lines: readonly number[];
+}
+
+let places: readonly Place[] = [];
 /** All columns of the plan, in its order. */
 let columns: { source: Source; column: Column }[] = [];
 
-/** What the engine calls. `run` runs the top level of the program. */
-export function processor(run: () => unknown): Processor {
+/** What the engine calls. `run` runs the top level of the program, whose files are in the script at `files`. */
+export function processor(run: () => unknown, files: readonly Place[]): Processor {
+  places = files;
   return {
     init: (params, given, log) =>
       explained(() => {
@@ -77,8 +86,19 @@ function explained<T>(call: () => T): T {
   }
 }
 
+/** The words of an Error; one of another type is a mistake in the program, and its type and line help to find it. */
 function sentenceOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
-  // The program's own words; an error of another type is a mistake in the program, and its type helps to find it.
-  return error.name === 'Error' ? error.message : `${error.name}: ${error.message}`;
+  return error.name === 'Error' ? error.message : `${error.name}${whereIs(error)}: ${error.message}`;
+}
+
+/** The innermost line of the program that an Error came from. */
+function whereIs({ stack = '' }: Error): string {
+  for (const [, number] of stack.matchAll(/\(<input>:(\d+)/g)) {
+    for (const { file, start: first, lines } of places) {
+      const line = lines[Number(number) - first];
+      if (line !== undefined) return ` in ${file}:${line}`;
+    }
+  }
+  return '';
 }

@@ -17,6 +17,9 @@ export interface Log {
 export const LEVELS: readonly Level[] = ['error', 'warn', 'info', 'debug', 'trace'];
 
 const params = new Map<string, string>();
+const TICK_MIN_MS = 10;
+const TICK_MAX_MS = 24 * 60 * 60 * 1000;
+
 /** What was logged since it was taken last: levels and texts, in turns. */
 let lines: (number | string)[] = [];
 
@@ -51,13 +54,13 @@ export function fail(sentence: string): never {
 }
 
 /**
- * What to do every `everyMs` milliseconds, at least 10, also when nothing happens. `now` is on the clock of events'
+ * What to do every `everyMs` milliseconds, from 10 to a day, also when nothing happens. `now` is on the clock of events'
  * timestamps, in nanoseconds since the machine started.
  */
 export function onTick(everyMs: number, handler: (now: number) => void): void {
   requireDeclaring('onTick');
-  if (!Number.isInteger(everyMs) || everyMs < 10 || everyMs > 0xffff_ffff) {
-    fail(`onTick cannot be called every ${everyMs} ms: it must be a whole number from 10`);
+  if (!Number.isInteger(everyMs) || everyMs < TICK_MIN_MS || everyMs > TICK_MAX_MS) {
+    fail(`onTick is given ${everyMs} ms, but takes a whole number from ${TICK_MIN_MS} to ${TICK_MAX_MS}`);
   }
   handlers.tickMs = everyMs;
   handlers.tick = handler;

@@ -40,7 +40,7 @@ export class Source extends Columns {
     const found = name === '*' ? available[0] : available.find((source) => source.name === name);
     if (found === undefined) {
       const names = available.map((source) => source.name).join(', ') || 'none';
-      fail(`data source ${name} does not exist, but the program needs it; there is: ${names}`);
+      fail(`there is no data source ${name}, which the module needs; there are: ${names}`);
     }
     super(found.name);
     if (sources.some(({ id }) => id === found.id)) fail(`data source ${found.name} is declared twice`);
@@ -143,10 +143,9 @@ export class Source extends Columns {
     const what = `field ${name} of data source ${this.name}`;
     if (field === undefined) {
       if (options?.optional === true) return undefined;
-      fail(`${what} does not exist, but the program reads it`);
+      fail(`${what} does not exist, but the module needs it`);
     }
-    if (!kinds.includes(field.kind))
-      fail(`${what} is ${field.kind}, but the program reads it as ${expected}`);
+    if (!kinds.includes(field.kind)) fail(`${what} is ${field.kind}, but the module reads it as ${expected}`);
     return field;
   }
 
