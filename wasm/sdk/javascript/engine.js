@@ -5,7 +5,7 @@
 import { writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
-import { SLOT_MARK, SLOT_SIZE } from './slot.js';
+import { SLOT_END, SLOT_MARK, SLOT_SIZE } from './slot.js';
 
 const SDK = dirname(fileURLToPath(import.meta.url));
 const WIT = join(SDK, '../../wit/post-processor.wit');
@@ -28,7 +28,8 @@ delete globalThis.performance;
 let guest;
 export const processor = {
   init(params, sources, log) {
-    guest = (0, eval)(decodeURIComponent(escape(atob(slot.toBase64()))));
+    const program = slot.subarray(0, slot.indexOf(${SLOT_END}));
+    guest = (0, eval)(decodeURIComponent(escape(atob(program.toBase64()))));
     return guest.init(params, sources, log);
   },
   select: (used) => guest.select(used),
