@@ -1,6 +1,6 @@
 //! The functions of the WIT as the component model's canonical ABI wants them of a core module. Everything unsafe of
 //! this crate is here.
-//! Layouts: https://github.com/WebAssembly/component-model/blob/main/design/mvp/CanonicalABI.md
+//! Layouts: <https://github.com/WebAssembly/component-model/blob/main/design/mvp/CanonicalABI.md>
 
 use crate::init::Init;
 use crate::log;
@@ -9,7 +9,7 @@ use crate::schema::{HostField, HostSource, HostText, Kind, Place, Plan, PlannedF
 use crate::{Program, Result};
 use std::alloc::{alloc, handle_alloc_error, realloc, GlobalAlloc, Layout, System};
 use std::cell::{Cell, RefCell};
-use std::panic::{self, PanicInfo};
+use std::panic;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// A list or string of the ABI.
@@ -150,13 +150,17 @@ fn leave(words: &str) {
 }
 
 /// A panic traps: there is no unwinding.
-fn leave_panic(panic: &PanicInfo) {
-    let payload = panic.payload();
-    let reason = payload.downcast_ref::<&str>().copied();
-    let reason = reason.or_else(|| payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("panic");
-    let place =
-        panic.location().map_or(String::new(), |place| format!(" ({}:{})", place.file(), place.line()));
-    leave(Box::leak(format!("{reason}{place}").into_boxed_str()));
+fn leave_words_of_panics() {
+    panic::set_hook(Box::new(|panic| {
+        let payload = panic.payload();
+        let reason = payload.downcast_ref::<String>().map(String::as_str);
+        let reason = reason.or_else(|| payload.downcast_ref::<&str>().copied()).unwrap_or("panic");
+        let words = match panic.location() {
+            Some(place) => format!("{reason} ({}:{})", place.file(), place.line()),
+            None => reason.into(),
+        };
+        leave(Box::leak(words.into_boxed_str()));
+    }));
 }
 
 struct Allocator;
@@ -218,7 +222,7 @@ pub unsafe fn init<P: Program>(
     source_count: usize,
     level: u32,
 ) -> *const PlanResult {
-    panic::set_hook(Box::new(leave_panic));
+    leave_words_of_panics();
     log::set_level(level as u8);
     let params = List { start: params, length: param_count }.keep();
     let sources = List { start: sources, length: source_count }.keep();

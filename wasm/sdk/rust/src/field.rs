@@ -75,7 +75,7 @@ impl<'a, T: Decode<'a>> Read<'a> for Field<T> {
         let bytes = match self.place {
             Place::Fixed => {
                 let bytes = event.record.get(self.offset..self.offset + self.size)?;
-                if self.undefined.map_or(false, |undefined| undefined == bytes) {
+                if self.undefined == Some(bytes) {
                     return None;
                 }
                 bytes
