@@ -68,12 +68,12 @@ all.onEvent(() => {
   if (inputs.u8.value === 255) return false;
 
   copyNumbers();
-  if (inputs.c.defined) outputs.c.value = inputs.c.text;
+  if (inputs.c.defined) outputs.c.value = inputs.c.bytes;
   if (inputs.t.defined) outputs.t.value = inputs.t.bytes;
   if (inputs.y.defined) outputs.y.value = inputs.y.bytes;
   if (inputs.l.defined) outputs.l.value = inputs.l.values;
   if (inputs.a.defined) outputs.a.values = inputs.a.values;
-  if (inputs.x.defined) outputs.x.value = inputs.x.text;
+  if (inputs.x.defined) outputs.x.value = inputs.x.bytes;
   exists.value = missing.exists;
   u16.value = inputs.u16.value + 1;
 

@@ -65,6 +65,15 @@ export abstract class Field {
   }
 }
 
+/** The value that means that there is none, given as the number that its bits are. */
+function noneOf(field: WitField | undefined, getter: string): number | bigint | undefined {
+  const bits = field?.annotations.find(([key]) => key === 'value.undefined')?.[1] ?? '';
+  if (!/^\d+$/.test(bits)) return undefined;
+  const value = new DataView(new ArrayBuffer(8));
+  value.setBigUint64(0, BigInt(bits), true);
+  return value[getter as 'getInt16'](0, true);
+}
+
 /** A number, or a fixed array of numbers. */
 export class NumberField<T extends number | bigint = number> extends Field {
   /** Number of values; 1 unless it is an array. */
@@ -79,13 +88,12 @@ export class NumberField<T extends number | bigint = number> extends Field {
     super(name, field);
     const [getter, width] = NUMBERS[kind];
     const wide = kind === 'u64' || kind === 's64';
-    const none = field?.annotations.find(([key]) => key === 'value.undefined')?.[1];
     this.length = field?.length ?? 1;
     this.getter = getter as 'getInt16';
     this.width = width;
     this.stride = width * this.length;
     this.zero = (wide ? 0n : 0) as T;
-    this.none = none === undefined ? undefined : ((wide ? BigInt(none) : Number(none)) as T);
+    this.none = noneOf(field, getter) as T | undefined;
   }
 
   /** The current event's value; of an array, the first. Means nothing unless `defined`. */
