@@ -46,11 +46,20 @@ function outputOptions(): Option[] {
   return [
     new Option(
       '-F, --filter <rules>',
-      'only events that match: field==value, also != >= > <= < ~ (regex) !~; "," = and',
+      'only events that match: field==value, also != >= > <= < ~ (regex) !~; "," = and; ds:field of one data source',
     ).argParser(list),
-    new Option('--fields <names>', 'columns to show: a comma list, or changes to the default: +field,-field'),
-    new Option('-o, --output <mode>', 'columns, json, jsonpretty, yaml or none').default('columns'),
-    new Option('--sort <fields>', 'order of snapshots: a comma list; "-" before a field = descending'),
+    new Option(
+      '--fields <names>',
+      'columns to show: a comma list, or changes to the default: +field,-field; by data source: "ds:a,b;ds2:c"',
+    ),
+    new Option(
+      '-o, --output <mode>',
+      'columns, json, jsonpretty, yaml or none; by data source: ds:none,ds2:json',
+    ).default('columns'),
+    new Option(
+      '--sort <fields>',
+      'order of snapshots: a comma list; "-" before a field = descending; by data source: "ds:a;ds2:-b"',
+    ),
     new Option('--max-entries <n>', 'longest snapshot to show; -1 = all')
       .default(-1)
       .argParser(number(-1, Number.MAX_SAFE_INTEGER)),

@@ -6,7 +6,7 @@ import { sorter } from './sort.js';
 
 const FIELDS = [
   { name: 'comm', kind: 'string' },
-  { name: 'n', kind: 'uint64' },
+  { name: 'n', kind: 'uint64', annotations: { 'columns.alias': 'calls' } },
   { name: 't', kind: 'int32', annotations: { 'value.undefined': '0' } },
 ] as const;
 const source = testSource(FIELDS, 'array');
@@ -23,6 +23,7 @@ describe('sorter', () => {
     expect([...sorter(source, 'comm,-n')(batch())]).toEqual([1, 0, 3, 2]);
     expect([...sorter(source, '-n')(batch())]).toEqual([1, 0, 3, 2]);
     expect([...sorter(source, 'N')(batch())]).toEqual([2, 3, 0, 1]);
+    expect([...sorter(source, 'calls')(batch())]).toEqual([2, 3, 0, 1]);
   });
 
   it('puts undefined values last in both directions', () => {

@@ -22,7 +22,11 @@ export type TestValue =
 export type TestRow = Readonly<Record<string, TestValue>>;
 
 /** A data source with its fields laid out one behind the other; texts stand in the tail, cstrings do not. */
-export function testSource(specs: readonly TestField[], type: DataSourceType = 'single'): DataSource {
+export function testSource(
+  specs: readonly TestField[],
+  type: DataSourceType = 'single',
+  name = 'test',
+): DataSource {
   let offset = 0;
   const placed = specs.map((spec) => {
     const size = sizeOf(spec);
@@ -32,9 +36,9 @@ export function testSource(specs: readonly TestField[], type: DataSourceType = '
     offset += size;
     return { spec, at, size };
   });
-  const source = new DataSource('test', type, Math.ceil(offset / 8) * 8);
+  const source = new DataSource(name, type, Math.ceil(offset / 8) * 8);
   for (const { spec, at, size } of placed) {
-    const { name, kind, length, ...rest } = spec;
+    const { name: fullName, kind, length, ...rest } = spec;
     const location =
       kind === 'none'
         ? ({ in: 'nowhere' } as const)
@@ -42,7 +46,7 @@ export function testSource(specs: readonly TestField[], type: DataSourceType = '
           ? ({ in: 'record', offset: at, size } as const)
           : ({ in: 'tail', offset: at } as const);
     source.addField({
-      fullName: name,
+      fullName,
       kind,
       location,
       ...rest,

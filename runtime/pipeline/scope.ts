@@ -31,7 +31,7 @@ export function askedOf(
   sources: readonly DataSource[],
 ): Map<DataSource, Asked> {
   if (sources.length === 0) return new Map();
-  const modes = partsOf('-o', ',', output.mode, sources);
+  const modes = partsOf('-o', output.mode, sources);
   const modeOf = ({ name }: DataSource): string => modes.named.get(name) ?? modes.rest ?? 'columns';
   const tables = sources.filter((source) => modeOf(source) === 'columns');
   const lists = sources.filter(({ type }) => type === 'array');
@@ -77,7 +77,7 @@ function dealOut(
   takers: readonly DataSource[],
 ): (source: DataSource) => string | undefined {
   if (text === undefined) return () => undefined;
-  const { named, rest } = partsOf(flag, ';', text, sources);
+  const { named, rest } = partsOf(flag, text, sources);
   const others = rest === undefined ? [] : takers.filter(({ name }) => !named.has(name));
   // An only one says itself what it does not know.
   if (others.length < 2)
@@ -118,28 +118,29 @@ interface Parts {
   readonly rest: string | undefined;
 }
 
-/** Takes `NAME:part`s and a `part` asunder, which are joined by `separator`. */
-function partsOf(flag: string, separator: string, text: string, sources: readonly DataSource[]): Parts {
-  const parts = new Map<string | undefined, string>();
-  for (const part of text.split(separator)) {
-    const [, name, value] = /^\s*(?:([^:]*?)\s*:)?(.*)$/s.exec(part) as unknown as [
-      unknown,
-      string?,
-      string?,
-    ];
-    const key = name === undefined ? undefined : sourceNamed(flag, name, sources).name;
-    const other = parts.get(key);
+/** A part ends at a semicolon, and at the comma before another data source's name. */
+const BETWEEN_PARTS = /;|,(?=[^,;:]*:)/;
+
+/** Takes `NAME:part;NAME2:part2` asunder, one of which may have no name. */
+function partsOf(flag: string, text: string, sources: readonly DataSource[]): Parts {
+  const named = new Map<string, string>();
+  let rest: string | undefined;
+  for (const part of text.split(BETWEEN_PARTS)) {
+    const colon = part.indexOf(':');
+    const value = part.slice(colon + 1).trim();
+    if (colon < 0 && value === '') continue;
+    const name = colon < 0 ? undefined : sourceNamed(flag, part.slice(0, colon).trim(), sources).name;
+    const other = name === undefined ? rest : named.get(name);
     if (other !== undefined) {
       throw new ScopeError(
-        `${flag} says both ${other} and ${value} of ${key ?? 'every data source'}; ` +
-          `write what is for one data source only as NAME:${value}`,
+        `${flag} says both ${other} and ${value} of ${name ?? 'all data sources'}; ` +
+          `leave one out, or say NAME:${value} for another data source`,
       );
     }
-    parts.set(key, value!.trim());
+    if (name === undefined) rest = value;
+    else named.set(name, value);
   }
-  const rest = parts.get(undefined);
-  parts.delete(undefined);
-  return { named: parts as ReadonlyMap<string, string>, rest };
+  return { named, rest: named.size === 0 ? (rest ?? '') : rest };
 }
 
 function sourceNamed(flag: string, name: string, sources: readonly DataSource[]): DataSource {
