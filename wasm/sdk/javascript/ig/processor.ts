@@ -41,7 +41,8 @@ export function processor(run: () => unknown, files: readonly Place[]): Processo
       columns.forEach(({ column }, i) => (column.wanted = used[i] ?? true));
     },
     process: (id, count, batch) => explained(() => process(id, count, batch)),
-    tick: (now) => explained(() => spoken(() => handlers.tick?.(now))),
+    // The engine gives an u64 as the number next to the s64 of the same bits.
+    tick: (now) => explained(() => spoken(() => handlers.tick?.(BigInt.asUintN(64, BigInt(now))))),
     finish: () => explained(() => spoken(() => handlers.finish?.())),
   };
 }

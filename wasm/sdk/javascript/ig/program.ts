@@ -25,7 +25,7 @@ let lines: (number | string)[] = [];
 
 export const handlers = {
   tickMs: 0,
-  tick: undefined as ((now: number) => void) | undefined,
+  tick: undefined as ((now: bigint) => void) | undefined,
   finish: undefined as (() => void) | undefined,
   /** False once the program's top level has run: nothing can be declared any more. */
   declaring: true,
@@ -57,7 +57,7 @@ export function fail(sentence: string): never {
  * What to do every `everyMs` milliseconds, from 10 to a day, also when nothing happens. `now` is on the clock of events'
  * timestamps, in nanoseconds since the machine started.
  */
-export function onTick(everyMs: number, handler: (now: number) => void): void {
+export function onTick(everyMs: number, handler: (now: bigint) => void): void {
   requireDeclaring('onTick');
   if (!Number.isInteger(everyMs) || everyMs < TICK_MIN_MS || everyMs > TICK_MAX_MS) {
     fail(`onTick is given ${everyMs} ms, but takes a whole number from ${TICK_MIN_MS} to ${TICK_MAX_MS}`);
