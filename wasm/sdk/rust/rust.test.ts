@@ -1,8 +1,8 @@
 // What the SDK for Rust has beside what all have (wasm/sdk/conformance.test.ts): its build, and how programs fail.
 
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { DataSource } from '../../../runtime/data/data-source.js';
 import { type PreparedGuest, prepareComponent } from '../../host/component.js';
@@ -52,18 +52,22 @@ ig::program!(Failing);
 `;
 
 let directory: string;
-let components: Uint8Array[];
 let prepared: PreparedGuest;
 
 beforeAll(async () => {
   directory = await mkdtemp(join(tmpdir(), 'ig-rust-'));
-  await mkdir(join(directory, 'other'));
-  const programs = [join(directory, 'program.rs'), join(directory, 'other/program.rs')];
-  for (const program of programs) await writeFile(program, PROGRAM);
-  components = [await build(programs[0]!), await build(programs[1]!)];
-  prepared = await prepareComponent(components[0]!, { cacheDirs: [], memoryMaxBytes: MEMORY_MAX_BYTES });
+  const component = await build(await written('program.rs', PROGRAM));
+  prepared = await prepareComponent(component, { cacheDirs: [], memoryMaxBytes: MEMORY_MAX_BYTES });
 });
 afterAll(() => rm(directory, { recursive: true }));
+
+/** A file below the tests' folder, with a program. */
+async function written(name: string, program: string): Promise<string> {
+  const path = join(directory, name);
+  await mkdir(dirname(path), { recursive: true });
+  await writeFile(path, program);
+  return path;
+}
 
 function sourceOf(nameKind: 'string' | 'uint64'): DataSource {
   const source = new DataSource('any', 'single', 16);
@@ -83,9 +87,13 @@ function event(code: number, name: string): Uint8Array {
 }
 
 describe('a Rust program', () => {
-  it('becomes the same component wherever it stands', () => {
-    expect(Buffer.compare(components[0]!, components[1]!)).toBe(0);
-    expect(Buffer.from(components[0]!).includes(directory)).toBe(false);
+  it('becomes the same component wherever it stands, as the example of the README does', async () => {
+    const readme = await readFile(new URL('README.md', import.meta.url), 'utf8');
+    const [, example] = /```rust\n([^]*?)```/.exec(readme)!;
+    const component = Buffer.from(await build(await written('example.rs', example!)));
+    const other = await build(await written('elsewhere/in/a/folder/example.rs', example!));
+    expect(component.equals(other)).toBe(true);
+    expect(component.includes(directory)).toBe(false);
   });
 
   it.each([
@@ -119,8 +127,7 @@ describe('a Rust program', () => {
   });
 
   it('that is none fails with what the compiler says', async () => {
-    const program = join(directory, 'broken.rs');
-    await writeFile(program, 'fn event() -> u32 { "text" }');
+    const program = await written('broken.rs', 'fn event() -> u32 { "text" }');
     await expect(build(program)).rejects.toThrow(/mismatched types\n.*broken\.rs:1:21/);
   });
 });
