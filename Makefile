@@ -1,12 +1,12 @@
 # make run     set everything up, then watch every process this machine starts (ARGS="trace exec -c name" for more)
 # make test    set everything up, then lint, type check and run all tests
-# Others: build, install (PREFIX=/usr/local), bench, lint, format, clean.
+# Others: build, portable, install (PREFIX=/usr/local), bench, lint, format, clean.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := build
 .DELETE_ON_ERROR:
-.PHONY: build run test bench lint format install clean test-deps
+.PHONY: build portable run test bench lint format install clean test-deps
 
 PREFIX ?= /usr/local
 ARGS ?= run trace_exec --host
@@ -49,17 +49,24 @@ dist/.tsc: $(TS) tsconfig.json tsconfig.build.json node_modules/.package-lock.js
 	node_modules/.bin/tsc -p tsconfig.build.json
 	@chmod +x dist/runtime/cli/ig.js && touch $@
 
-# Files that run-time code reads beside itself; headers and SDK are what `ig image build` compiles with.
-dist/.assets: runtime/gadget/gadget.schema.json $(PROTO) $(HEADERS) $(SDK) $(JS_ENGINE) package.json build/.deps dist/.tsc
+# What runs on any machine with Node, macOS too: ig replay, ig gadget new and test. Compilers of guest languages are not in it.
+portable: dist/.portable
+
+# Files that run-time code reads beside itself.
+dist/.portable: runtime/gadget/gadget.schema.json $(PROTO) $(HEADERS) $(SDK) $(JS_ENGINE) package.json dist/.tsc
 	@mkdir -p dist/runtime/gadget dist/runtime/containers/engines dist/wasm
 	cp runtime/gadget/gadget.schema.json dist/runtime/gadget/
 	cp -r runtime/containers/engines/proto dist/runtime/containers/engines/
 	rm -rf dist/bpf/include dist/wasm/sdk dist/wasm/wit
 	cp -r bpf/include dist/bpf/
-	install -D -m 644 -t dist/bpf/include/bpf $(LIBBPF_HEADERS)
 	cp -r wasm/sdk wasm/wit dist/wasm/
 	cp $(JS_ENGINE) dist/wasm/sdk/javascript/engine.wasm
 	cp package.json dist/
+	@touch $@
+
+# With the headers that `ig image build` compiles eBPF programs with.
+dist/.assets: dist/.portable build/.deps
+	install -D -m 644 -t dist/bpf/include/bpf $(LIBBPF_HEADERS)
 	@touch $@
 
 # What modules written in TypeScript and JavaScript run in.
