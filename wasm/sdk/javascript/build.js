@@ -52,7 +52,7 @@ async function findCompiler() {
   }
   const { devDependencies } = JSON.parse(await readFile(join(SDK, '../../../package.json'), 'utf8'));
   throw new NoCompilerError(
-    `There is no TypeScript compiler; get it with: npm install -g typescript@${devDependencies.typescript}`,
+    `There is no TypeScript compiler of version 5 or 6; get it with: npm install -g typescript@${devDependencies.typescript}`,
   );
 }
 

@@ -162,7 +162,9 @@ describe('a module in TypeScript', () => {
     const events = source();
     const processor = new PostProcessor(prepared, [], [events]);
     const texts = ['plain', 'äb', 'ä/日本/🐝', Buffer.from([0x61, 0xff, 0x62]), '', 'a'.repeat(50_000)];
-    for (const chosen of [texts, texts.slice(0, 1), texts.slice(1, 2)]) {
+    // An odd character out at every place, of texts that begin and end anywhere in a word.
+    const odd = Array.from({ length: 64 }, (_, i) => `${'a'.repeat(i % 8)}é${'b'.repeat(i >> 3)}`);
+    for (const chosen of [texts, odd, texts.slice(0, 1), texts.slice(1, 2)]) {
       const batch = batchOf(chosen.map((text) => event(0, text)));
       processor.process(0, batch);
       chosen.forEach((value, row) => {
@@ -185,10 +187,10 @@ describe('a module in TypeScript', () => {
     expect(read(last, 'number', made[2]!.batch, 903)?.readUInt32LE()).toBe(4999);
   });
 
-  it('needs no more memory after thousands of batches', () => {
+  it('needs no more memory after hundreds of batches', () => {
     const processor = new PostProcessor(prepared, [], [source()]);
     const batch = Array.from({ length: 50 }, (_, i) => event(0, `some/text/of/event/${i}/ä`));
-    for (let i = 0; i < 1500; i++) processor.process(0, batchOf(batch));
+    for (let i = 0; i < 600; i++) processor.process(0, batchOf(batch));
     processor.finish();
   });
 });
@@ -294,7 +296,7 @@ describe('building TypeScript and JavaScript', () => {
     it('says which TypeScript to get when there is none', () => {
       const { status, stderr } = run('/nonexistent');
       expect(stderr).toMatch(
-        /^There is no TypeScript compiler; get it with: npm install -g typescript@\d+\.\d+\.\d+\n$/,
+        /^There is no TypeScript compiler of version 5 or 6; get it with: npm install -g typescript@\d+\.\d+\.\d+\n$/,
       );
       expect(status).toBe(3);
     });

@@ -4,7 +4,7 @@ import { Column, type FieldOptions, NumberColumn, type NumberOptions, VariableCo
 import { requireDeclaring } from './program';
 import type { Kind, WitNewField } from './wit';
 
-/** Those who have columns, in the order of their columns in a patch. */
+/** A data source, as far as fields are added to it; `columns` are in the order of a patch. */
 export abstract class Columns {
   /** The event that values are set for. */
   row = 0;
