@@ -50,6 +50,10 @@ test)
     need_command python3 python3
     need_command clang-format-16 clang-format-16
     need_command bpftool bpftool
+    # Guest languages; Go 1.24 is too new for a Debian package to count on.
+    suffix=$(newest_clang) && need_command "wasm-ld$suffix" "lld$suffix"
+    need_file /usr/bin/rustc rustc
+    need_file '/usr/lib/rustlib/wasm32-unknown-unknown/lib/libcore-*' libstd-rust-dev-wasm32
     ;;
 bench)
     need_command execsnoop libbpf-tools
