@@ -27,6 +27,7 @@ describe('the tests of a folder', () => {
         recording: where(`${name}.ig`),
         expected: where(`${name}.expected.jsonl`),
         params: new Map(),
+        dataSource: undefined,
         fields: undefined,
         where: where(`${name}.ig`),
       })),
@@ -38,10 +39,11 @@ describe('the tests of a folder', () => {
 some:
   recording: execs.ig
   params: { text: sh, number: 7, flag: true }
+  datasource: exec
   fields: [proc.comm, args]
 `);
     expect(all).toMatchObject({ name: 'all', params: new Map(), fields: undefined });
-    expect(some).toMatchObject({ name: 'some', fields: ['proc.comm', 'args'] });
+    expect(some).toMatchObject({ name: 'some', dataSource: 'exec', fields: ['proc.comm', 'args'] });
     expect([...some!.params]).toEqual(Object.entries({ text: 'sh', number: '7', flag: 'true' }));
     expect(some!.where).toMatch(/test\.yaml:2$/);
     expect(some!.expected).toMatch(/some\.expected\.jsonl$/);
@@ -62,13 +64,14 @@ some:
     ['\n../x: { recording: execs.ig }\n', /test\.yaml:2: "\.\.\/x" is no name for a test/],
     [
       'all:\n  record: execs.ig\n',
-      /test\.yaml:2: unknown key "record", expected one of recording, params, fields/,
+      /test\.yaml:2: unknown key "record", expected one of recording, params, datasource, fields/,
     ],
     ['all: {}\n', /test\.yaml:1: test all names no recording/],
     ['all: { recording: other.ig }\n', /^there is no recording .*other\.ig$/],
     ['all: { recording: ../../x.ig }\n', /lies outside the gadget's folder/],
     ['all:\n  recording: execs.ig\n  params: [hide]\n', /test\.yaml:3: params are keys/],
     ['all:\n  recording: execs.ig\n  params: { hide: [x] }\n', /test\.yaml:3: params are keys/],
+    ['all:\n  recording: execs.ig\n  datasource: [exec]\n', /test\.yaml:3: datasource is a name/],
     ['all:\n  recording: execs.ig\n  fields: comm\n', /test\.yaml:3: fields is a list/],
     ['all: {\n', /test\.yaml:[12]: /],
   ])('are refused in %j', (yaml, sentence) => {

@@ -14,6 +14,8 @@ export interface TestCase {
   readonly expected: string;
   /** Of the Wasm part, by key. */
   readonly params: ReadonlyMap<string, string>;
+  /** The only one whose events count; undefined = all. */
+  readonly dataSource: string | undefined;
   /** Full names of the fields that count; undefined = all. */
   readonly fields: readonly string[] | undefined;
   /** The test's place in test.yaml: `FILE:LINE`, else the recording's name. */
@@ -24,7 +26,7 @@ const TEST = 'test';
 const FILE = `${TEST}/test.yaml`;
 const RECORDING = /\.ig$/;
 const CASE_NAME = /^\w[\w.-]{0,99}$/;
-const KEYS = ['recording', 'params', 'fields'];
+const KEYS = ['recording', 'params', 'datasource', 'fields'];
 
 /** Throws GadgetTestError, or BuildError for a file outside the folder. */
 export function readCases(folder: GadgetFolder): TestCase[] {
@@ -47,6 +49,7 @@ function oneForEach(folder: GadgetFolder): TestCase[] {
       recording,
       expected: expectedOf(folder, name),
       params: new Map(),
+      dataSource: undefined,
       fields: undefined,
       where: recording,
     };
@@ -79,13 +82,16 @@ function named(folder: GadgetFolder): TestCase[] {
           `unknown key ${JSON.stringify(key)}, expected one of ${KEYS.join(', ')}${didYouMean(key, KEYS)}`,
         );
     }
-    const { recording, params = null, fields = null } = content;
+    const { recording, params = null, datasource = null, fields = null } = content;
     if (typeof recording !== 'string') return refuse([name, 'recording'], `test ${name} names no recording`);
+    if (datasource !== null && typeof datasource !== 'string')
+      return refuse([name, 'datasource'], 'datasource is a name');
     folder.need(`${TEST}/${recording}`, 'recording');
     return {
       name,
       recording: folder.pathOf(`${TEST}/${recording}`),
       expected: expectedOf(folder, name),
+      dataSource: datasource ?? undefined,
       params: paramsOf(params) ?? refuse([name, 'params'], 'params are keys, each with a value'),
       fields:
         fields === null

@@ -36,7 +36,7 @@ export async function runCase(test: TestCase, wasm: BuiltWasm, listener: CaseLis
     const filter = { name: wasm.metadata.name, bytes: wasm.bytes, params: values };
     const replayed = wasm.isFilter ? recording : withModule(recording, wasm, values);
     const more = wasm.isFilter ? { wasmFilters: [filter] } : {};
-    if (test.fields !== undefined) await checkFields(test, replayed, more);
+    await checkNames(test, replayed, more);
     const lines = await replay(replayed, more, listener, test);
     return lines.map((line) => eventLine(line, test.fields));
   } finally {
@@ -91,28 +91,36 @@ function withModule(
 
 type Modules = Pick<ReplayOptions, 'wasmFilters'>;
 
-async function checkFields(
-  { fields = [], where }: TestCase,
-  recording: Recording,
-  modules: Modules,
-): Promise<void> {
-  const known = new Set((await describeRecording(recording, modules)).map(({ fullName }) => fullName));
-  const wrong = fields.find((name) => !known.has(name));
-  if (wrong === undefined) return;
-  throw new GadgetTestError(`${where}: there is no field ${wrong}${didYouMean(wrong, known)}`);
+/** A name of nothing would leave nothing to compare. */
+async function checkNames(test: TestCase, recording: Recording, modules: Modules): Promise<void> {
+  const { dataSource, fields = [], where } = test;
+  if (dataSource === undefined && fields.length === 0) return;
+  const all = await describeRecording(recording, modules);
+  const sources = new Set(all.map((field) => field.dataSource));
+  const refuse = (what: string, name: string, known: ReadonlySet<string>): never => {
+    throw new GadgetTestError(`${where}: there is no ${what} ${name}${didYouMean(name, known)}`);
+  };
+  if (dataSource !== undefined && !sources.has(dataSource)) refuse('data source', dataSource, sources);
+  const known = new Set(
+    all
+      .filter((field) => field.dataSource === (dataSource ?? field.dataSource))
+      .map(({ fullName }) => fullName),
+  );
+  for (const name of fields) if (!known.has(name)) refuse('field', name, known);
 }
 
 async function replay(
   recording: Recording,
   modules: Modules,
   listener: CaseListener,
-  { recording: path }: TestCase,
+  { recording: path, dataSource }: TestCase,
 ): Promise<string[]> {
   const fd = openUnnamed();
   try {
     let ended: (error?: Error) => void = () => undefined;
     const end = new Promise<Error | undefined>((resolve) => (ended = resolve));
-    const options = { ...modules, output: { mode: 'json', fd }, filters: [], maxEntries: -1, verbose: true };
+    const mode = dataSource === undefined ? 'json' : `none,${dataSource}:json`;
+    const options = { ...modules, output: { mode, fd }, filters: [], maxEntries: -1, verbose: true };
     const running = await Replay.start(recording, options, {
       ...listener,
       outputClosed: () => ended(new GadgetTestError('the events cannot be written')),

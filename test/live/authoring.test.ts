@@ -237,6 +237,7 @@ hide: failed, not as in tested/test/hide.expected.jsonl (- expected, + found)
   });
 
   it.each([
+    ['datasource: exe', 'test.yaml:1: there is no data source exe; did you mean exec?'],
     ['fields: [proc.com]', 'test.yaml:1: there is no field proc.com; did you mean proc.comm?'],
     [
       'params: { hid: x }',

@@ -60,6 +60,7 @@ to show, as -o json prints them. A file test/test.yaml names tests that need mor
   hide:                          # compared with test/hide.expected.jsonl
     recording: execs.ig
     params: { hide: sh }         # of the Wasm part
+    datasource: exec             # whose events; without, those of all
     fields: [proc.comm, args]    # of each event; without, all
 
 It needs no root and no kernel.
