@@ -1,14 +1,10 @@
-// How a module's fields join those of a gadget, and what becomes of a batch; with the SDK's example as the module.
+// How a module's fields join those of a gadget, and what becomes of a batch; with programs of an SDK as the module.
 
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { beforeAll, describe, expect, it, vi } from 'vitest';
 import { type Batch, Column, Span } from '../../runtime/data/batch.js';
 import { DataSource } from '../../runtime/data/data-source.js';
 import { locatorOf } from '../../runtime/data/field.js';
-import { widthOf } from '../../runtime/data/kind.js';
 import { build } from '../sdk/assemblyscript/build.js';
 import { type PreparedGuest, prepareComponent } from './component.js';
 import { GuestError, PatchError } from './errors.js';
@@ -17,39 +13,34 @@ import { HARMFUL_GUEST, TALKING_GUEST, batchOf, componentOf, recordOf } from './
 
 vi.setConfig({ testTimeout: 60_000 }); // some compile AssemblyScript
 
-const EXAMPLE = fileURLToPath(new URL('../sdk/assemblyscript/example/program.ts', import.meta.url));
-const LATENCY = 0;
-const COMM = 8;
-const ARGV = 24;
-const STRUCT_SIZE = 32;
+const program = (name: string): string =>
+  fileURLToPath(new URL(`../sdk/assemblyscript/examples/${name}.ts`, import.meta.url));
+const FILENAME = 0;
 
-let example: PreparedGuest;
+let add: PreparedGuest;
+let drop: PreparedGuest;
 let harmful: PreparedGuest;
 
 beforeAll(async () => {
   const cacheDirs: string[] = [];
-  example = await prepareComponent(await build(EXAMPLE), { cacheDirs });
+  add = await prepareComponent(await build(program('add')), { cacheDirs });
+  drop = await prepareComponent(await build(program('drop')), { cacheDirs });
   harmful = await prepareComponent(await componentOf(HARMFUL_GUEST), { cacheDirs });
 }, 60_000);
 
-function requestSource(): DataSource {
-  const source = new DataSource('requests', 'single', STRUCT_SIZE);
+function execSource(): DataSource {
+  const source = new DataSource('exec', 'single', 32);
+  source.addField({ fullName: 'filename', kind: 'string', location: { in: 'tail', offset: FILENAME } });
   source.addField({
-    fullName: 'latency_ns',
-    kind: 'uint64',
-    location: { in: 'record', offset: LATENCY, size: 8 },
+    fullName: 'proc.comm',
+    kind: 'cstring',
+    location: { in: 'record', offset: 8, size: 16 },
   });
-  source.addField({ fullName: 'comm', kind: 'cstring', location: { in: 'record', offset: COMM, size: 16 } });
-  source.addField({ fullName: 'argv', kind: 'strings', location: { in: 'tail', offset: ARGV } });
   return source;
 }
 
-function request(latencyMs: number, comm: string, argv: string): Uint8Array {
-  const struct = Buffer.alloc(STRUCT_SIZE);
-  struct.writeBigUInt64LE(BigInt(latencyMs) * 1_000_000n, LATENCY);
-  struct.write(comm, COMM);
-  return recordOf(struct, [[ARGV, Buffer.from(argv)]]);
-}
+const exec = (filename: string): Uint8Array =>
+  recordOf(Buffer.alloc(32), [[FILENAME, Buffer.from(filename)]]);
 
 function read(source: DataSource, name: string, batch: Batch, row: number): Buffer | undefined {
   const span = new Span();
@@ -58,61 +49,52 @@ function read(source: DataSource, name: string, batch: Batch, row: number): Buff
 }
 
 describe('a post-processor', () => {
-  it('adds fields, and drops events', () => {
-    const source = requestSource();
-    const processor = new PostProcessor(example, [['threshold-ms', '5']], [source]);
-    expect(source.fields.map(({ fullName, kind }) => `${fullName} ${kind}`)).toEqual([
-      'latency_ns uint64',
-      'comm cstring',
-      'argv strings',
-      'latency_ms uint32',
-      'summary string',
-    ]);
-    const batch = batchOf([
-      request(7, 'curl', '-s\0x\0'),
-      request(4, 'wget', ''),
-      request(5, 'a-name-of-16-byt', 'y'),
-    ]);
-    processor.process(0, batch);
-    expect([...batch.keep.subarray(0, 3)]).toEqual([1, 0, 1]);
-    expect(read(source, 'latency_ms', batch, 0)?.readUInt32LE()).toBe(7);
-    expect(read(source, 'summary', batch, 0)?.toString()).toBe('curl -s x');
-    expect(read(source, 'summary', batch, 1)).toBeUndefined();
-    expect(read(source, 'summary', batch, 2)?.toString()).toBe('a-name-of-16-byt y');
-    processor.finish();
-  });
-
   it('stops the gadget with the module’s own sentence', () => {
-    expect(() => new PostProcessor(example, [['threshold-ms', '-1']], [requestSource()])).toThrow(
-      "the gadget's Wasm module failed in init: parameter threshold-ms is -1, but must be a number of milliseconds from 0",
+    expect(() => new PostProcessor(drop, [], [execSource()])).toThrow(
+      "the gadget's Wasm module failed in init: parameter prefix is empty: name the commands to leave out",
     );
   });
 
-  it('replaces a field of the same name, in its place', () => {
-    const source = requestSource();
-    source.addField({ fullName: 'summary', kind: 'uint8', location: { in: 'record', offset: 8, size: 1 } });
+  it('adds fields with what is said of them, and replaces those of the same name, in their place', () => {
+    const source = execSource();
+    source.addField({
+      fullName: 'directory',
+      kind: 'uint8',
+      location: { in: 'record', offset: 8, size: 1 },
+      tags: ['old'],
+      annotations: { 'columns.width': '7', description: 'Before' },
+    });
     source.addField({ fullName: 'last', kind: 'uint8', location: { in: 'record', offset: 9, size: 1 } });
-    const processor = new PostProcessor(example, [['threshold-ms', '0']], [source]);
-    expect(source.fields[3]).toMatchObject({ fullName: 'summary', kind: 'string' });
-    const batch = batchOf([request(1, 'curl', '-s\0')]);
+    const processor = new PostProcessor(add, [], [source]);
+    expect(source.fields.map(({ fullName, kind }) => `${fullName} ${kind}`)).toEqual([
+      'filename string',
+      'proc.comm cstring',
+      'directory string',
+      'last uint8',
+      'depth uint32',
+    ]);
+    expect(source.field('directory')).toMatchObject({
+      tags: ['old'],
+      annotations: { 'columns.width': '7', description: 'Directory of the file given to exec' },
+    });
+    expect(source.field('depth')!.annotations).toMatchObject({ 'columns.width': '5' });
+    const batch = batchOf([exec('/bin/sh')]);
     processor.process(0, batch);
-    expect(read(source, 'summary', batch, 0)?.toString()).toBe('curl -s');
+    expect(read(source, 'directory', batch, 0)?.toString()).toBe('/bin');
   });
 
   it('serves several data sources, in batches of any size', () => {
     const other = new DataSource('other', 'single', 8);
-    const source = requestSource();
-    const processor = new PostProcessor(example, [['threshold-ms', '0']], [other, source]);
+    const source = execSource();
+    const processor = new PostProcessor(add, [], [other, source]);
     processor.process(0, batchOf([Buffer.alloc(8)]));
     for (const count of [1, 2000, 3, 0, 1500]) {
-      const batch = batchOf(
-        Array.from({ length: count }, (_, i) => request(i, `c${i}`, 'x\0'.repeat(i % 50))),
-      );
+      const directory = (i: number): string => `/c${i}${'/x'.repeat(i % 50)}`;
+      const batch = batchOf(Array.from({ length: count }, (_, i) => exec(`${directory(i)}/sh`)));
       processor.process(1, batch);
       expect(batch.kept()).toBe(count);
-      for (let i = 0; i < count; i++) {
-        expect(read(source, 'summary', batch, i)?.toString()).toBe(`c${i}${' x'.repeat(i % 50)}`);
-      }
+      for (let i = 0; i < count; i++)
+        expect(read(source, 'directory', batch, i)?.toString()).toBe(directory(i));
     }
   });
 
@@ -199,78 +181,5 @@ describe('a post-processor', () => {
     const source = new DataSource('any', 'single', 8);
     expect(() => new PostProcessor(prepared, [], [source])).toThrow(message);
     expect(source.fields).toHaveLength(0);
-  });
-});
-
-describe('the AssemblyScript SDK', () => {
-  it('reads and writes every kind, and fails a batch in words', async () => {
-    const numbers = ['Bool', 'U8', 'U16', 'U32', 'U64', 'S8', 'S16', 'S32', 'S64', 'F32', 'F64'];
-    const kinds = [
-      'bool',
-      'uint8',
-      'uint16',
-      'uint32',
-      'uint64',
-      'int8',
-      'int16',
-      'int32',
-      'int64',
-      'float32',
-      'float64',
-    ] as const;
-    const directory = await mkdtemp(join(tmpdir(), 'ig-sdk-'));
-    const program = join(directory, 'kinds.ts');
-    await writeFile(
-      program,
-      `import { Source, fail } from 'ig';
-       const source = new Source('kinds');
-       ${numbers.map((n) => `const from${n} = source.${n.toLowerCase()}('${n}'); const to${n} = source.add${n}('to${n}');`).join('\n')}
-       const strings = source.strings('strings');
-       const copied = source.addStrings('copied');
-       const raw = source.bytes('raw');
-       const bytes = source.addBytes('bytes');
-       const negative = source.addText('negative');
-       source.onEvent(() => {
-         if (fromU8.value == 99) fail('99 is bad: é');
-         ${numbers.map((n) => `to${n}.value = from${n}.value;`).join('\n')}
-         for (strings.rewind(); strings.next(); ) { copied.bytes(strings.current); copied.byte(0); }
-         bytes.bytes(raw.read());
-         negative.integer(i64.MIN_VALUE);
-         negative.text(raw.read().startsWith('ab') ? ' é' + raw.read().size.toString() : '');
-         return true;
-       });`,
-    );
-    const prepared = await prepareComponent(await build(program), { cacheDirs: [] });
-    await rm(directory, { recursive: true });
-    const source = new DataSource('kinds', 'single', 120);
-    numbers.forEach((fullName, i) => {
-      const kind = kinds[i]!;
-      source.addField({ fullName, kind, location: { in: 'record', offset: 8 * i, size: widthOf(kind) } });
-    });
-    source.addField({ fullName: 'strings', kind: 'strings', location: { in: 'tail', offset: 88 } });
-    source.addField({ fullName: 'raw', kind: 'bytes', location: { in: 'record', offset: 96, size: 4 } });
-    const processor = new PostProcessor(prepared, [], [source]);
-    const struct = Buffer.from(Array.from({ length: 120 }, (_, i) => (i * 37 + 129) & 0xff));
-    struct[0] = 1;
-    struct.write('abcd', 96);
-    const batch = batchOf([recordOf(struct, [[88, Buffer.from('x\0\0yz')]])]);
-    processor.process(0, batch);
-    for (const name of numbers)
-      expect(read(source, `to${name}`, batch, 0)).toEqual(read(source, name, batch, 0));
-    expect(read(source, 'copied', batch, 0)?.toString()).toBe('x\0\0yz\0');
-    expect(read(source, 'bytes', batch, 0)?.toString()).toBe('abcd');
-    expect(read(source, 'negative', batch, 0)?.toString()).toBe('-9223372036854775808 é4');
-    struct[8] = 99;
-    expect(() => processor.process(0, batchOf([recordOf(struct)]))).toThrow(
-      "the gadget's Wasm module failed in process: 99 is bad: é",
-    );
-  });
-
-  it('builds the same bytes from the same source', async () => {
-    expect(Buffer.compare(await build(EXAMPLE), await build(EXAMPLE))).toBe(0);
-  });
-
-  it('shows the compiler’s message', async () => {
-    await expect(build('/none/program.ts')).rejects.toThrow(/ERROR .*program/);
   });
 });

@@ -253,7 +253,7 @@ describe('the module', () => {
     const source = new DataSource('exec', 'single', 8);
     source.addField({ fullName: 'argv', kind: 'uint64', location: { in: 'record', offset: 0, size: 8 } });
     expect(() => new PostProcessor(prepared, [], [source])).toThrow(
-      "the gadget's Wasm module failed in init: field argv of data source exec is u64 of 8 bytes, but the module reads it as text-list",
+      "the gadget's Wasm module failed in init: field argv of data source exec is u64, but the module reads it as text-list",
     );
     expect(() => new PostProcessor(prepared, [], [])).toThrow(/the gadget has no data source exec/);
   });

@@ -14,6 +14,7 @@ import { type Outcome, type Scenario, expand, perform, sentenceOf, start } from 
 const PROGRAMS = ['drop', 'add', 'count', 'conformance'];
 /** Language, folder of its SDK, what a program there is called, and which there are. */
 const LANGUAGES: [string, string, (name: string) => string, string[]][] = [
+  ['assemblyscript', 'assemblyscript', (name) => `${name}.ts`, PROGRAMS],
   ['c', 'c', (name) => `${name}.c`, PROGRAMS],
   ['rust', 'rust', (name) => `${name}.rs`, PROGRAMS],
   ['go', 'go', (name) => name, PROGRAMS],
@@ -59,17 +60,18 @@ describe.each(LANGUAGES)('%s', (_, sdk, file, names) => {
 
   beforeAll(async () => {
     directory = await mkdtemp(join(tmpdir(), 'ig-conformance-'));
-    for (const name of names) {
+    const build = async (name: string): Promise<void> => {
       const program = join(here, sdk, name === 'conformance' ? '' : 'examples', file(name));
       const module = join(directory, `${name}.wasm`);
-      const { status, output } = await build(sdk, program, module);
+      const { status, output } = await runBuild(sdk, program, module);
       if (status === NO_COMPILER) {
         missing = output.trim();
         return;
       }
       expect(`${status} ${output}`, `the build of ${program}`).toBe('0 ');
       programs.set(name, await prepareComponent(await readFile(module), { cacheDirs: [] }));
-    }
+    };
+    await Promise.all(names.map(build));
   }, BUILD_TIMEOUT_MS);
   afterAll(() => rm(directory, { recursive: true, force: true }));
 
@@ -115,7 +117,7 @@ describe.each(LANGUAGES)('%s', (_, sdk, file, names) => {
 });
 
 /** Runs build.js as `ig` does. */
-function build(sdk: string, program: string, module: string): Promise<{ status: number; output: string }> {
+function runBuild(sdk: string, program: string, module: string): Promise<{ status: number; output: string }> {
   return new Promise((resolve) => {
     const run = [join(here, sdk, 'build.js'), program, module];
     execFile(process.execPath, run, { timeout: BUILD_TIMEOUT_MS }, (error, stdout, stderr) =>

@@ -1,7 +1,7 @@
-// Builds a gadget's Wasm component from AssemblyScript: node build.js ENTRY.ts OUT.wasm
+// Builds a gadget's Wasm component from AssemblyScript: node build.js PROGRAM.ts OUT.wasm
 // The output depends on the sources and the versions of the tools only.
 
-import { access, readFile, realpath, writeFile } from 'node:fs/promises';
+import { access, readFile, realpath, stat, writeFile } from 'node:fs/promises';
 import { basename, delimiter, dirname, isAbsolute, join, resolve } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { componentEmbed, componentNew, parse, print } from '@bytecodealliance/jco-transpile/wasm-tools';
@@ -20,9 +20,13 @@ class NoCompilerError extends Error {}
 /** A file that stands beside the author's only while compiling: what the component exports. */
 const ENTRY = '__component.ts';
 
-/** Builds `entry` to a component. Throws an Error whose message is the compiler's output. */
-export async function build(entry) {
-  const core = await compile(resolve(entry));
+/** Builds `program` to a component. Throws an Error whose message is the compiler's output. */
+export async function build(program) {
+  const isFolder = await stat(program).then(
+    (found) => found.isDirectory(),
+    () => false,
+  );
+  const core = await compile(resolve(program, isFolder ? 'program.ts' : ''));
   const binary = await renameExports(core);
   const witSource = await readFile(WIT, 'utf8');
   const embedded = await componentEmbed({
@@ -98,7 +102,7 @@ async function renameExports(core) {
 if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
   const [entry, out] = process.argv.slice(2);
   if (entry === undefined || out === undefined) {
-    process.stderr.write('usage: node build.js ENTRY.ts OUT.wasm\n');
+    process.stderr.write('usage: node build.js PROGRAM.ts OUT.wasm\n');
     process.exit(2);
   }
   try {

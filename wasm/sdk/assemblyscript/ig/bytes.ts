@@ -15,23 +15,60 @@ export class Bytes {
     return load<u8>(this.start + index);
   }
 
-  /** Whether the bytes are the UTF-8 form of `text`; ASCII only. */
+  /** Whether the bytes are the UTF-8 form of `text`. */
   equals(text: string): bool {
-    return this.size == <u32>text.length && this.startsWith(text);
+    return this.matched(text) == <i32>this.size;
   }
 
-  /** Whether the bytes start with the UTF-8 form of `text`; ASCII only. */
+  /** Whether the bytes start with the UTF-8 form of `text`. */
   startsWith(text: string): bool {
-    const length = <u32>text.length;
-    if (this.size < length) return false;
-    for (let i: u32 = 0; i < length; i++) {
-      if (<u16>load<u8>(this.start + i) != load<u16>(changetype<usize>(text) + (i << 1))) return false;
-    }
-    return true;
+    return this.matched(text) >= 0;
+  }
+
+  /** Where `byte` is, the first time; -1 if it is not. */
+  indexOf(byte: u8): i32 {
+    for (let i: u32 = 0; i < this.size; i++) if (load<u8>(this.start + i) == byte) return <i32>i;
+    return -1;
+  }
+
+  /** Where `byte` is, the last time; -1 if it is not. */
+  lastIndexOf(byte: u8): i32 {
+    for (let i = <i32>this.size - 1; i >= 0; i--) if (load<u8>(this.start + i) == byte) return i;
+    return -1;
   }
 
   /** Decodes UTF-8. Allocates: not for every event. */
   toString(): string {
     return String.UTF8.decodeUnsafe(this.start, this.size);
+  }
+
+  /** The size of `text` as UTF-8 if the bytes start with it, else -1. */
+  private matched(text: string): i32 {
+    const units = changetype<usize>(text);
+    const length = text.length;
+    let at: u32 = 0;
+    for (let i = 0; i < length; i++) {
+      const unit = <u32>load<u16>(units + (<usize>i << 1));
+      if (unit < 0x80) {
+        if (!this.has(at++, unit)) return -1;
+        continue;
+      }
+      let code = unit;
+      if (unit >= 0xd800 && unit < 0xdc00 && i + 1 < length) {
+        const low = <u32>load<u16>(units + (<usize>++i << 1));
+        code = 0x10000 + ((unit - 0xd800) << 10) + (low - 0xdc00);
+      }
+      const more: u32 = code < 0x800 ? 1 : code < 0x10000 ? 2 : 3;
+      if (!this.has(at++, ((0xff00 >> (more + 1)) & 0xff) | (code >> (6 * more)))) return -1;
+      for (let shift = more; shift > 0; shift--) {
+        if (!this.has(at++, 0x80 | ((code >> (6 * (shift - 1))) & 0x3f))) return -1;
+      }
+    }
+    return <i32>at;
+  }
+
+  @inline
+  private has(index: u32, byte: u32): bool {
+    return index < this.size && <u32>load<u8>(this.start + index) == byte;
   }
 }

@@ -1,45 +1,97 @@
-// Fields that the module adds: one value per event, written where the patch will have it.
+// Fields that the module adds or emits: one value per event, kept until the patch is made of them.
 
 import { Bytes } from './bytes';
 import { kindOf } from './kind';
-
-/** Index of the current event in its batch. Set by the loop over a batch. */
-let row: u32 = 0;
-
-@inline
-export function setRow(index: u32): void {
-  row = index;
-}
+import { Table } from './table';
 
 export abstract class Column {
   /** Whether anything reads this field. If not, what is written is dropped; spare the work. */
   wanted: bool = true;
-  /** Address of one byte per event: whether it has a value. Set for each batch. */
+  /** Address of one byte per event: whether it has a value. */
   defined: usize = 0;
-  /** Address of the values of a fixed size. Set for each batch. */
-  values: usize = 0;
-  /** Place among all columns of the module. */
-  index: u32 = 0;
+  readonly tags: string[] = [];
+  /** Keys and values by turns. */
+  readonly annotations: string[] = [];
 
   constructor(
+    readonly table: Table,
     readonly name: string,
     readonly kind: u8,
+    readonly length: u32,
   ) {}
 
-  /** Size of a value in bytes; 0 if values differ. */
-  get width(): u32 {
-    return 0;
+  /** Says what the field is, for the help. */
+  describe(description: string): void {
+    this.annotate('description', description);
+  }
+
+  /** Adds an annotation, as in gadget.yaml: `columns.width`, `5`. */
+  annotate(key: string, value: string): void {
+    this.annotations.push(key);
+    this.annotations.push(value);
+  }
+
+  /** Adds a tag: `type:gadget_mntns_id`. */
+  tag(tag: string): void {
+    this.tags.push(tag);
+  }
+
+  /** Makes room for so many events. */
+  grow(rows: u32): void {
+    this.defined = resized(this.defined, rows);
+  }
+
+  /** Makes the events from `first` on have no value. */
+  clear(first: u32, count: u32): void {
+    memory.fill(this.defined + first, 0, count);
+  }
+
+  /** Size of the values of some events as the patch has them. */
+  abstract sizeOf(first: u32, count: u32): usize;
+
+  /** Writes them there. */
+  abstract copyTo(target: usize, first: u32, count: u32): void;
+}
+
+function resized(buffer: usize, size: usize): usize {
+  return buffer == 0 ? heap.alloc(size) : heap.realloc(buffer, size);
+}
+
+/** Numbers or truth values, `length` for each event. */
+abstract class FixedColumn extends Column {
+  /** Address of the values. */
+  protected values: usize = 0;
+
+  /** Size of an event's value. */
+  protected abstract get width(): u32;
+
+  grow(rows: u32): void {
+    super.grow(rows);
+    this.values = resized(this.values, <usize>rows * this.width);
+  }
+
+  clear(first: u32, count: u32): void {
+    super.clear(first, count);
+    memory.fill(this.values + <usize>first * this.width, 0, <usize>count * this.width);
+  }
+
+  sizeOf(_first: u32, count: u32): usize {
+    return <usize>count * this.width;
+  }
+
+  copyTo(target: usize, first: u32, count: u32): void {
+    memory.copy(target, this.values + <usize>first * this.width, <usize>count * this.width);
   }
 }
 
 /** A number or truth value. An event for which it is not set has none. */
 @final
-export class NumberColumn<T extends number> extends Column {
-  constructor(name: string) {
-    super(name, kindOf<T>());
+export class NumberColumn<T extends number> extends FixedColumn {
+  constructor(table: Table, name: string) {
+    super(table, name, kindOf<T>(), 1);
   }
 
-  get width(): u32 {
+  protected get width(): u32 {
     return sizeof<T>();
   }
 
@@ -47,7 +99,37 @@ export class NumberColumn<T extends number> extends Column {
   @inline
   set value(value: T) {
     if (!this.wanted) return;
-    store<T>(this.values + row * sizeof<T>(), value);
+    const row = this.table.row;
+    store<T>(this.values + <usize>row * sizeof<T>(), value);
+    store<u8>(this.defined + row, 1);
+  }
+}
+
+/** An array of numbers. An event for which none is set has no array; those not set are 0. */
+@final
+export class ArrayColumn<T extends number> extends FixedColumn {
+  constructor(table: Table, name: string, length: u32) {
+    super(table, name, kindOf<T>(), length);
+  }
+
+  protected get width(): u32 {
+    return sizeof<T>() * this.length;
+  }
+
+  /** Number `index` of the current event as it was set, else 0; traps beyond the end. */
+  @operator('[]')
+  get(index: u32): T {
+    if (index >= this.length) unreachable();
+    return load<T>(this.values + (<usize>this.table.row * this.length + index) * sizeof<T>());
+  }
+
+  /** Sets number `index` of the current event; traps beyond the end. */
+  @operator('[]=') @inline
+  set(index: u32, value: T): void {
+    if (!this.wanted) return;
+    if (index >= this.length) unreachable();
+    const row = this.table.row;
+    store<T>(this.values + (<usize>row * this.length + index) * sizeof<T>(), value);
     store<u8>(this.defined + row, 1);
   }
 }
@@ -58,13 +140,18 @@ export class NumberColumn<T extends number> extends Column {
  */
 @final
 export class BytesColumn extends Column {
-  /** Offsets, one more than events, then the values' bytes: as the patch has it. */
   private buffer: usize = 0;
   private capacity: usize = 0;
-  /** Size of the offsets. */
-  private head: usize = 0;
-  /** Size of offsets and bytes so far. */
+  /** Size of what is in `buffer`. */
   private used: usize = 0;
+  /** Whether the current event has a value. */
+  private written: bool = false;
+  /** Address of where each event's bytes end, u32. */
+  private ends: usize = 0;
+
+  constructor(table: Table, name: string, kind: u8) {
+    super(table, name, kind, 1);
+  }
 
   /** Writes one byte. */
   @inline
@@ -74,7 +161,7 @@ export class BytesColumn extends Column {
     if (used == this.capacity) this.reserve(1);
     store<u8>(this.buffer + used, value);
     this.used = used + 1;
-    store<u8>(this.defined + row, 1);
+    this.written = true;
   }
 
   /** Writes `size` bytes from `start`. */
@@ -83,7 +170,7 @@ export class BytesColumn extends Column {
     this.reserve(size);
     memory.copy(this.buffer + this.used, start, size);
     this.used += size;
-    store<u8>(this.defined + row, 1);
+    this.written = true;
   }
 
   /** Writes what the view shows. */
@@ -92,23 +179,33 @@ export class BytesColumn extends Column {
     this.copy(view.start, view.size);
   }
 
+  /** Writes one string of a list. */
+  item(view: Bytes): void {
+    this.copy(view.start, view.size);
+    this.byte(0);
+  }
+
   /** Writes text as UTF-8; an empty one gives the event an empty value. */
   text(text: string): void {
     if (!this.wanted) return;
     this.reserve(3 * text.length);
     this.used += String.UTF8.encodeUnsafe(changetype<usize>(text), text.length, this.buffer + this.used);
-    store<u8>(this.defined + row, 1);
+    this.written = true;
   }
 
   /** Writes a whole number in decimal digits. */
   integer(value: i64): void {
     if (value < 0) this.byte(0x2d);
-    let rest: u64 = value < 0 ? -(<u64>value) : <u64>value;
+    this.unsigned(value < 0 ? -(<u64>value) : <u64>value);
+  }
+
+  /** The same for one that is never negative. */
+  unsigned(value: u64): void {
     let unit: u64 = 1;
-    while (rest / unit >= 10) unit *= 10;
+    while (value / unit >= 10) unit *= 10;
     for (; unit > 0; unit /= 10) {
-      this.byte(0x30 + <u8>(rest / unit));
-      rest %= unit;
+      this.byte(0x30 + <u8>(value / unit));
+      value %= unit;
     }
   }
 
@@ -117,35 +214,45 @@ export class BytesColumn extends Column {
     const needed = this.used + size;
     if (needed <= this.capacity) return;
     this.capacity = max(needed, 2 * this.capacity);
-    this.buffer = this.buffer == 0 ? heap.alloc(this.capacity) : heap.realloc(this.buffer, this.capacity);
+    this.buffer = resized(this.buffer, this.capacity);
   }
 
-  /** Starts a batch. */
-  begin(count: u32): void {
-    this.used = 0;
-    this.head = 4 * (<usize>count + 1);
-    this.reserve(this.head);
-    this.used = this.head;
-    store<u32>(this.buffer, 0);
+  grow(rows: u32): void {
+    super.grow(rows);
+    this.ends = resized(this.ends, 4 * <usize>rows);
   }
 
-  /** Ends the current event's value, or takes it back. */
-  end(keep: bool): void {
-    const end = this.buffer + (<usize>row << 2);
-    if (!keep) {
-      this.used = this.head + load<u32>(end);
-      store<u8>(this.defined + row, 0);
+  clear(first: u32, count: u32): void {
+    super.clear(first, count);
+    if (first == 0) this.used = 0;
+  }
+
+  /** Ends the value of event `row`, or takes it back. */
+  end(row: u32, keep: bool): void {
+    if (!keep) this.used = this.startOf(row);
+    store<u8>(this.defined + row, <u8>(keep && this.written));
+    this.written = false;
+    store<u32>(this.ends + (<usize>row << 2), <u32>this.used);
+  }
+
+  sizeOf(first: u32, count: u32): usize {
+    return 4 * (<usize>count + 1) + this.startOf(first + count) - this.startOf(first);
+  }
+
+  copyTo(target: usize, first: u32, count: u32): void {
+    const start = this.startOf(first);
+    store<u32>(target, 0);
+    const offsets = target + 4;
+    memory.copy(offsets, this.ends + (<usize>first << 2), <usize>count << 2);
+    if (start > 0) {
+      for (let at = offsets; at < offsets + (<usize>count << 2); at += 4) store<u32>(at, load<u32>(at) - <u32>start);
     }
-    store<u32>(end, <u32>(this.used - this.head), 4);
+    memory.copy(offsets + (<usize>count << 2), this.buffer + start, this.startOf(first + count) - start);
   }
 
-  /** Size of the batch's values as the patch has them. */
-  get size(): usize {
-    return this.used;
-  }
-
-  /** Copies the batch's values to where the patch has them. */
-  copyTo(target: usize): void {
-    memory.copy(target, this.buffer, this.used);
+  /** Where the bytes of an event start, and those of the one before end. */
+  @inline
+  private startOf(row: u32): usize {
+    return row == 0 ? 0 : <usize>load<u32>(this.ends + (<usize>(row - 1) << 2));
   }
 }

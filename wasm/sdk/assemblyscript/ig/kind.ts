@@ -1,4 +1,4 @@
-// The kinds of value, as numbered by `enum kind` in wasm/wit/post-processor.wit.
+// The kinds of value and where values stand, as numbered by wasm/wit/post-processor.wit.
 
 export namespace Kind {
   export const BOOLEAN: u8 = 1;
@@ -10,6 +10,14 @@ export namespace Kind {
   export const CSTRING: u8 = 13;
   export const BYTES: u8 = 14;
   export const TEXT_LIST: u8 = 15;
+}
+
+export namespace Place {
+  export const FIXED: u8 = 0;
+  export const TAIL: u8 = 1;
+  export const COLUMN: u8 = 2;
+  /** Of a field that the gadget does not have. */
+  export const NOWHERE: u8 = 255;
 }
 
 const NAMES: StaticArray<string> = [

@@ -1,27 +1,24 @@
-// A data source of the gadget: which of its fields the module reads, which it adds, and what to do per event.
+// Data sources of the gadget: which of their fields the module reads, which it adds, and what to do per event.
 
-import { BytesColumn, Column, NumberColumn } from './column';
-import { BytesField, Field, NumberField, StringsField } from './field';
-import { Kind } from './kind';
+import { ArrayField, BytesField, Field, NumberField, StringsField } from './field';
+import { Table } from './table';
 
-/** Everything the module declared, in order. */
+/** All that the module declared, in order. */
 export const sources: Source[] = [];
-export const columns: Column[] = [];
-/** The source of each of `columns`. */
-export const columnSources: Source[] = [];
 
 @final
-export class Source {
+export class Source extends Table {
   /** The host's number for it. */
   id: u32 = 0;
   readonly fields: Field[] = [];
-  readonly columns: Column[] = [];
-  /** Those of `columns` whose values differ in size. */
-  readonly bytesColumns: BytesColumn[] = [];
   handler: () => bool = () => true;
 
-  /** Declares, at the top level of the module, that the gadget has a data source of this name. */
-  constructor(readonly name: string) {
+  /**
+   * Declares, at the top level of the module, that the gadget has a data source of this name; `*` is its first, whatever
+   * its name.
+   */
+  constructor(name: string) {
+    super(name);
     sources.push(this);
   }
 
@@ -42,6 +39,13 @@ export class Source {
   f32(name: string): NumberField<f32> { return this.number<f32>(name); }
   f64(name: string): NumberField<f64> { return this.number<f64>(name); }
 
+  /** Reads an array of numbers: `array<u32>('address')`. */
+  array<T extends number>(name: string): ArrayField<T> {
+    const field = new ArrayField<T>(name);
+    this.fields.push(field);
+    return field;
+  }
+
   /** Reads a field of text or bytes, of fixed size or not. */
   bytes(name: string): BytesField {
     const field = new BytesField(name);
@@ -56,44 +60,9 @@ export class Source {
     return field;
   }
 
-  addBool(name: string): NumberColumn<bool> { return this.addNumber<bool>(name); }
-  addU8(name: string): NumberColumn<u8> { return this.addNumber<u8>(name); }
-  addU16(name: string): NumberColumn<u16> { return this.addNumber<u16>(name); }
-  addU32(name: string): NumberColumn<u32> { return this.addNumber<u32>(name); }
-  addU64(name: string): NumberColumn<u64> { return this.addNumber<u64>(name); }
-  addS8(name: string): NumberColumn<i8> { return this.addNumber<i8>(name); }
-  addS16(name: string): NumberColumn<i16> { return this.addNumber<i16>(name); }
-  addS32(name: string): NumberColumn<i32> { return this.addNumber<i32>(name); }
-  addS64(name: string): NumberColumn<i64> { return this.addNumber<i64>(name); }
-  addF32(name: string): NumberColumn<f32> { return this.addNumber<f32>(name); }
-  addF64(name: string): NumberColumn<f64> { return this.addNumber<f64>(name); }
-  addText(name: string): BytesColumn { return this.addVariable(name, Kind.TEXT); }
-  addBytes(name: string): BytesColumn { return this.addVariable(name, Kind.BYTES); }
-  addStrings(name: string): BytesColumn { return this.addVariable(name, Kind.TEXT_LIST); }
-
   private number<T extends number>(name: string): NumberField<T> {
     const field = new NumberField<T>(name);
     this.fields.push(field);
     return field;
-  }
-
-  private addNumber<T extends number>(name: string): NumberColumn<T> {
-    const column = new NumberColumn<T>(name);
-    this.register(column);
-    return column;
-  }
-
-  private addVariable(name: string, kind: u8): BytesColumn {
-    const column = new BytesColumn(name, kind);
-    this.bytesColumns.push(column);
-    this.register(column);
-    return column;
-  }
-
-  private register(column: Column): void {
-    column.index = columns.length;
-    columns.push(column);
-    columnSources.push(this);
-    this.columns.push(column);
   }
 }
