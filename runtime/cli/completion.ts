@@ -24,6 +24,13 @@ function flagsOf(command: Command): readonly Option[] {
   return (isRun ? runOptions() : command.options).filter(({ hidden }) => !hidden);
 }
 
+/** Cases of bash for flags that take one of a few words; `head` begins the pattern, whose quote it leaves open. */
+function choicesOf(command: Command, head: string): string[] {
+  return flagsOf(command).flatMap(({ long, argChoices }) =>
+    argChoices === undefined ? [] : `    ${head}${long}') words="${argChoices.join(' ')}" ;;`,
+  );
+}
+
 function bash(program: Command): string {
   const names = (commands: readonly Command[]): string => commands.map((command) => command.name()).join(' ');
   const flags = (command: Command): string =>
@@ -34,11 +41,22 @@ function bash(program: Command): string {
     ),
     `        '${command.name()} '*) flags="${flags(command)}" ;;`,
   ]);
+  const choices = program.commands.flatMap((command) => [
+    ...command.commands.flatMap((part) => choicesOf(part, `'${command.name()} ${part.name()} `)),
+    ...choicesOf(command, `'${command.name()} '*' `),
+  ]);
   const parts = program.commands
     .filter((command) => command.commands.length > 0)
     .map((command) => `        ${command.name()}) words="${names(command.commands)}" ;;`);
   return `_ig() {
     local word=\${COMP_WORDS[COMP_CWORD]} command=\${COMP_WORDS[1]} part=\${COMP_WORDS[2]-} flags= words=
+    case "$command $part \${COMP_WORDS[COMP_CWORD-1]}" in
+${choices.join('\n')}
+    esac
+    if [ -n "$words" ]; then
+        COMPREPLY=($(compgen -W "$words" -- "$word"))
+        return
+    fi
     if [ "$COMP_CWORD" = 1 ]; then
         COMPREPLY=($(compgen -W "${names(program.commands)} --help --verbose" -- "$word"))
     elif [[ $word == -* ]]; then
@@ -72,9 +90,12 @@ function fish(program: Command): string {
     lines.push(`complete -c ig -n ${condition} -f -a ${command.name()} -d ${quote(command.description())}`);
   };
   const addFlags = (options: readonly Option[], condition: string): void => {
-    for (const { short, long, description } of options) {
+    for (const { short, long, description, argChoices } of options) {
       const letter = short === undefined ? '' : ` -s ${short.slice(1)}`;
-      lines.push(`complete -c ig -n ${condition}${letter} -l ${long!.slice(2)} -d ${quote(description)}`);
+      const choices = argChoices === undefined ? '' : ` -x -a '${argChoices.join(' ')}'`;
+      lines.push(
+        `complete -c ig -n ${condition}${letter} -l ${long!.slice(2)}${choices} -d ${quote(description)}`,
+      );
     }
   };
   for (const command of program.commands) {

@@ -126,7 +126,18 @@ describe('--fields', () => {
 
 describe('help', () => {
   const COMMANDS = [
-    ...['run', 'trace', 'list-gadgets', 'list-containers', 'image', 'login', 'logout', 'config', 'version'],
+    ...[
+      'run',
+      'trace',
+      'list-gadgets',
+      'list-containers',
+      'image',
+      'gadget',
+      'login',
+      'logout',
+      'config',
+      'version',
+    ],
     'completion',
   ];
 
@@ -139,7 +150,7 @@ describe('help', () => {
     for (const line of stdout.split('\n')) expect(line.length).toBeLessThanOrEqual(110);
   });
 
-  it.each([...COMMANDS, 'trace exec', 'image build', 'config view'])(
+  it.each([...COMMANDS, 'trace exec', 'image build', 'gadget new', 'gadget test', 'config view'])(
     'of %s has a usage line',
     async (command) => {
       const { stdout, stderr, status } = await runIg([...command.split(' '), '--help']);
@@ -226,6 +237,8 @@ describe('completion', () => {
     expect(complete('ig', 'trace', 'exec', '--time')).toEqual(['--timeout']);
     expect(complete('ig', 'completion', 'f')).toEqual(['fish']);
     expect(complete('ig', 'image', 'pru')).toEqual(['prune']);
+    expect(complete('ig', 'gadget', 'new', 'x', '--lang', 'asse')).toEqual(['assemblyscript']);
+    expect(complete('ig', 'run', 'trace_exec', '--pull', 'mi')).toEqual(['missing']);
     expect(complete('ig', 'image', 'sign', '--k')).toEqual(['--key']);
     expect(complete('ig', 'image', 'inspect', 'trace_e')).toEqual(['trace_exec']);
     expect(complete('ig', 'login', '--password-')).toEqual(['--password-stdin']);
