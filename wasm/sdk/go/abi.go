@@ -79,7 +79,7 @@ func sourceOf(id uint32) *Source {
 //go:wasmexport ig:post-processor/processor@1.0.0#tick
 func exportTick(now uint64) unsafe.Pointer {
 	return answerPatch(func() {
-		beginPatch(0)
+		beginPatch(0, 0)
 		onTick(now)
 	})
 }
@@ -87,7 +87,7 @@ func exportTick(now uint64) unsafe.Pointer {
 //go:wasmexport ig:post-processor/processor@1.0.0#finish
 func exportFinish() unsafe.Pointer {
 	return answerPatch(func() {
-		beginPatch(0)
+		beginPatch(0, 0)
 		if onFinish != nil {
 			onFinish()
 		}

@@ -17,7 +17,7 @@ var patch []byte
 
 // process runs the handler for every event of a batch, and makes the patch.
 func (s *Source) process(count uint32, batch []byte) {
-	beginPatch(count)
+	beginPatch(count, uint32(len(columns)))
 	if s.handler == nil {
 		return
 	}
@@ -96,12 +96,8 @@ func (s *Source) readTrailer(count uint32, batch []byte) []byte {
 	return nil
 }
 
-// beginPatch starts a patch for so many events.
-func beginPatch(count uint32) {
-	entries := uint32(0)
-	if count != 0 {
-		entries = uint32(len(columns))
-	}
+// beginPatch starts a patch for so many events, with room for so many columns: none from tick and finish.
+func beginPatch(count, entries uint32) {
 	patch = extend(patch[:0], headerSize+entrySize*entries)
 	put32(patch, 0, patchVersion)
 	put32(patch, 4, count)
