@@ -1,7 +1,7 @@
 // Keeps transpiled components in files, so that a gadget starts without the transpiler the next time.
 
 import { createHash, randomBytes } from 'node:crypto';
-import { mkdir, open, rename, rm, writeFile } from 'node:fs/promises';
+import { constants, mkdir, open, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { deserialize, serialize } from 'node:v8';
 import { TRANSPILER_VERSION, type Transpiled } from './transpile.js';
@@ -10,14 +10,14 @@ const DIGEST_SIZE = 32;
 
 /**
  * The entry for a component's digest (hex), or undefined when there is none that can be trusted: one whose content
- * does not have the digest it starts with, or that another user could have written.
+ * or component does not have the digest it starts with, or that another user could have written.
  */
 export async function readCached(directory: string, digest: string): Promise<Transpiled | undefined> {
   try {
     const entry = await readPrivate(join(directory, fileName(digest)));
     if (entry === undefined) return undefined;
     const content = entry.subarray(DIGEST_SIZE);
-    if (!sha256(content).equals(entry.subarray(0, DIGEST_SIZE))) return undefined;
+    if (!checksum(digest, content).equals(entry.subarray(0, DIGEST_SIZE))) return undefined;
     return deserialize(content) as Transpiled;
   } catch {
     return undefined;
@@ -30,7 +30,10 @@ export async function writeCached(directory: string, digest: string, transpiled:
   const content = serialize(transpiled);
   const temporary = join(directory, `.${randomBytes(8).toString('hex')}`);
   try {
-    await writeFile(temporary, Buffer.concat([sha256(content), content]), { mode: 0o644, flag: 'wx' });
+    await writeFile(temporary, Buffer.concat([checksum(digest, content), content]), {
+      mode: 0o644,
+      flag: 'wx',
+    });
     await rename(temporary, join(directory, fileName(digest)));
   } catch (error) {
     await rm(temporary, { force: true });
@@ -44,9 +47,12 @@ function fileName(digest: string): string {
 
 /** The content of a file that nobody but us and root can write: what is in it will be run. */
 async function readPrivate(path: string): Promise<Buffer | undefined> {
-  const file = await open(path);
+  // Without waiting: a pipe of this name would have no end.
+  const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
   try {
-    const { uid, mode } = await file.stat();
+    const stat = await file.stat();
+    const { uid, mode } = stat;
+    if (!stat.isFile()) return undefined;
     if ((uid !== 0 && uid !== process.getuid?.()) || (mode & 0o022) !== 0) return undefined;
     return await file.readFile();
   } finally {
@@ -54,6 +60,7 @@ async function readPrivate(path: string): Promise<Buffer | undefined> {
   }
 }
 
-function sha256(content: Uint8Array): Buffer {
-  return createHash('sha256').update(content).digest();
+/** Of the component, too: an entry under the name of another is of no use. */
+function checksum(digest: string, content: Uint8Array): Buffer {
+  return createHash('sha256').update(digest).update(content).digest();
 }
