@@ -51,6 +51,17 @@ export function readU32(cursor: Cursor): number {
   throw damaged();
 }
 
+/** Skips LEB128 numbers of any size and sign. */
+export function skipNumbers(cursor: Cursor, count: number): void {
+  for (; count > 0; count--) while (readByte(cursor) >= 0x80);
+}
+
+/** Skips the type of a value; those of references name another type. */
+export function skipValueType(cursor: Cursor): void {
+  const type = readByte(cursor);
+  if (type === 0x63 || type === 0x64) skipNumbers(cursor, 1);
+}
+
 /** Reads a length and so many bytes of UTF-8. */
 export function readName(cursor: Cursor): string {
   const size = readU32(cursor);

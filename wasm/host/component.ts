@@ -2,10 +2,11 @@
 
 import { createHash } from 'node:crypto';
 import { readCached, writeCached } from './cache.js';
+import { compileCore } from './compile.js';
 import { InvalidModuleError } from './errors.js';
-import { capMemory } from './memory-cap.js';
+import { capMemory, hasMemory } from './memory-cap.js';
 import { moduleForm } from './module-form.js';
-import { type Transpiled, compile, transpile } from './transpile.js';
+import { type Transpiled, transpile } from './transpile.js';
 
 export const DEFAULT_MEMORY_MAX_BYTES = 64 * 1024 * 1024;
 
@@ -21,7 +22,15 @@ export interface PreparedGuest {
   /** SHA-256 of the component, in hex. */
   readonly digest: string;
   readonly source: string;
-  readonly modules: readonly { readonly name: string; readonly module: WebAssembly.Module }[];
+  readonly modules: readonly PreparedCoreModule[];
+}
+
+/** One core module of a component. */
+export interface PreparedCoreModule {
+  readonly name: string;
+  readonly module: WebAssembly.Module;
+  /** Whether each of its instances has a memory of its own. */
+  readonly hasMemory: boolean;
 }
 
 /**
@@ -41,7 +50,8 @@ export async function prepareComponent(bytes: Uint8Array, options: PrepareOption
     modules: await Promise.all(
       modules.map(async ({ name, bytes }) => ({
         name,
-        module: await compile(capMemory(bytes, memoryMaxBytes)),
+        module: await compileCore(capMemory(bytes, memoryMaxBytes)),
+        hasMemory: hasMemory(bytes),
       })),
     ),
   };

@@ -80,12 +80,23 @@ type Instantiate = (
   instantiateCore: (module: WebAssembly.Module, imports: object) => WebAssembly.Instance,
 ) => { processor: Guest };
 
+/** A component can instantiate each of its core modules any number of times. */
+const MAX_INSTANCES = 32;
+/** Each is capped by itself. Engines of interpreted languages come with up to three. */
+const MAX_MEMORIES = 4;
+
 /** Makes a fresh instance. Throws GuestError when the module fails while it starts. */
 export function instantiateGuest(prepared: PreparedGuest): Guest {
   const modules = new Map(prepared.modules.map(({ name, module }) => [name, module]));
+  const withMemory = new Set(prepared.modules.flatMap(({ module, hasMemory }) => (hasMemory ? module : [])));
   const allowance = new Allowance();
   const instances: WebAssembly.Instance[] = [];
+  let memories = 0;
   const instantiateCore = (module: WebAssembly.Module, imports: object): WebAssembly.Instance => {
+    if (instances.length >= MAX_INSTANCES)
+      throw new RangeError(`it makes more than ${MAX_INSTANCES} instances of its core modules`);
+    if (withMemory.has(module) && ++memories > MAX_MEMORIES)
+      throw new RangeError(`its core modules have more than ${MAX_MEMORIES} memories in all`);
     const instance = new WebAssembly.Instance(module, imports);
     instances.push(instance);
     return instance;
@@ -133,6 +144,7 @@ export function guarded<T>(what: string, call: () => T, wordsLeft: () => string 
 }
 
 function messageOf(error: unknown): string {
+  if (error instanceof WebAssembly.Exception) return 'it threw an exception of its own';
   return error instanceof Error ? error.message : String(error);
 }
 
@@ -167,7 +179,7 @@ function readBytes(memory: ArrayBuffer, pointer: number, length: number): ArrayB
 
 const DECODER = new TextDecoder();
 /** What the texts and lists that one call returns may take, in bytes. */
-const MAX_RETURNED_BYTES = 64 * 1024 * 1024;
+const MAX_RETURNED_BYTES = 16 * 1024 * 1024;
 /** What an element of a list, and what a text takes beside its characters, in bytes. */
 const VALUE_BYTES = 32;
 

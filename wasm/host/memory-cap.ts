@@ -5,7 +5,7 @@ import { type Cursor, HEADER_SIZE, encodeU32, readByte, readU32, sectionsOf } fr
 import { InvalidModuleError } from './errors.js';
 
 const PAGE_SIZE_BYTES = 65536;
-/** Far more than any compiler's function table has; a table takes host memory outside the module's own. */
+/** Of all tables of a module. Far more than any compiler's has; a table takes host memory outside the module's own. */
 const MAX_TABLE_ENTRIES = 100_000;
 const MAX_TABLES = 8;
 
@@ -31,6 +31,11 @@ export function capMemory(module: Uint8Array, memoryMaxBytes: number): Uint8Arra
   return Buffer.concat(parts);
 }
 
+/** Whether a core module makes a memory, and does not get it from another. */
+export function hasMemory(module: Uint8Array): boolean {
+  return [...sectionsOf(module)].some(({ id }) => id === SECTION_MEMORY);
+}
+
 function capMemories(cursor: Cursor, maxPages: number): number[] {
   const count = readU32(cursor);
   if (count > 1)
@@ -53,19 +58,24 @@ function capTables(cursor: Cursor): number[] {
   const out = [...encodeU32(count)];
   if (count > MAX_TABLES)
     throw new InvalidModuleError(`the gadget's Wasm module has more than ${MAX_TABLES} tables`);
+  const limits: { type: number; min: number; max: number }[] = [];
   for (let i = 0; i < count; i++) {
     const type = readByte(cursor);
     if (type !== 0x70 && type !== 0x6f) {
       throw new InvalidModuleError("the gadget's Wasm module has a table of neither funcref nor externref");
     }
     const [min, max] = readLimits(cursor);
-    if (min > MAX_TABLE_ENTRIES) {
-      throw new InvalidModuleError(
-        `the gadget's Wasm module has a table of more than ${MAX_TABLE_ENTRIES} entries`,
-      );
-    }
-    out.push(type, LIMITS_MAX, ...encodeU32(min), ...encodeU32(Math.min(max, MAX_TABLE_ENTRIES)));
+    limits.push({ type, min, max });
   }
+  const spare = MAX_TABLE_ENTRIES - limits.reduce((sum, { min }) => sum + min, 0);
+  if (spare < 0) {
+    throw new InvalidModuleError(
+      `the gadget's Wasm module has tables of more than ${MAX_TABLE_ENTRIES} entries`,
+    );
+  }
+  const share = Math.floor(spare / count);
+  for (const { type, min, max } of limits)
+    out.push(type, LIMITS_MAX, ...encodeU32(min), ...encodeU32(Math.min(max, min + share)));
   return out;
 }
 

@@ -17,5 +17,6 @@ declare namespace WebAssembly {
   class Global {
     readonly value: unknown;
   }
+  class Exception {}
   function compile(bytes: Uint8Array): Promise<Module>;
 }

@@ -1,6 +1,7 @@
 // Prepares a core module of the peer's API on the main thread, for any number of instances in a worker.
 
 import { createHash } from 'node:crypto';
+import { compileCore } from '../compile.js';
 import { DEFAULT_MEMORY_MAX_BYTES } from '../component.js';
 import { InvalidModuleError, quoted } from '../errors.js';
 import { capMemory } from '../memory-cap.js';
@@ -31,7 +32,7 @@ export async function prepareCore(
   if (moduleForm(bytes) !== 'core')
     throw new InvalidModuleError("the gadget's Wasm module is a component, not a core module");
   const capped = capMemory(bytes, options.memoryMaxBytes ?? DEFAULT_MEMORY_MAX_BYTES);
-  const module = await compileModule(capped);
+  const module = await compileCore(capped);
   refuseImports(module);
   refuseExports(module);
   return {
@@ -40,17 +41,6 @@ export async function prepareCore(
     module,
     configures: WebAssembly.Module.imports(module).some(({ name }) => name === 'setConfig'),
   };
-}
-
-async function compileModule(bytes: Uint8Array): Promise<WebAssembly.Module> {
-  try {
-    return await WebAssembly.compile(bytes);
-  } catch (cause) {
-    throw new InvalidModuleError(
-      `the gadget's Wasm module does not compile: ${quoted((cause as Error).message)}`,
-      { cause },
-    );
-  }
 }
 
 function refuseImports(module: WebAssembly.Module): void {
