@@ -1,7 +1,8 @@
 // Turns a component into core modules and JavaScript that connects them, and refuses what is not ours to run.
 
-import { readByte, readName, readU32, sectionsOf } from './binary.js';
+import { compileCore } from './compile.js';
 import { InvalidModuleError, quoted } from './errors.js';
+import { imported, refuseForeign } from './refuse.js';
 import { runTranspiler } from './transpiler.js';
 
 /** What a component becomes: plain bytes, the same for the same component and the same version below. */
@@ -12,16 +13,19 @@ export interface Transpiled {
 }
 
 /** Changes whenever the same component would become something else: a new transpiler, or a change here. */
-export const TRANSPILER_VERSION = 'jco-transpile-0.15.0-2';
+export const TRANSPILER_VERSION = 'jco-transpile-0.15.0-3';
 
-/** Names that the source may use and that are not the language's. They hide the process from it. */
+/**
+ * Names that the source may use and that are not the language's. The first hide the process from it; the others are
+ * our checks, by names that no export of a component can get: a function of that name would take their place.
+ */
 export const SOURCE_PARAMS = [
   'globalThis',
   'process',
   'require',
-  'readBytes',
-  'readText',
-  'newList',
+  'ig$readBytes',
+  'ig$readText',
+  'ig$newList',
 ] as const;
 
 const INTERFACE = /^ig:post-processor\/processor@1\.\d+\.\d+$/;
@@ -53,13 +57,15 @@ const TYPES = [
 
 /** Transpiles a component. Throws InvalidModuleError when it is not a post-processor as in wasm/wit. */
 export async function transpile(component: Uint8Array): Promise<Transpiled> {
-  refuseImports(component);
+  refuseForeign(component);
   const { files, imports, exports } = await runTranspiler(component);
   if (imports.length > 0) throw imported(imports.join(', '));
   refuseExports(exports.map(([name]) => name));
   const text = new TextDecoder();
   const find = (suffix: string): string => text.decode(files.find(([name]) => name.endsWith(suffix))?.[1]);
-  requireTypes(find('/ig-post-processor-processor.d.ts'), FUNCTIONS);
+  const functions = find('/ig-post-processor-processor.d.ts');
+  requireTypes(functions, FUNCTIONS);
+  refuseClasses(functions);
   requireTypes(find('/ig-post-processor-types.d.ts'), TYPES);
   const modules = files.filter(([name]) => name.endsWith('.wasm')).map(([name, bytes]) => ({ name, bytes }));
   if (modules.length > MAX_CORE_MODULES) {
@@ -71,39 +77,17 @@ export async function transpile(component: Uint8Array): Promise<Transpiled> {
   return { source: functionBody(find('guest.js')), modules };
 }
 
-/** Section and sort of https://github.com/WebAssembly/component-model/blob/main/design/mvp/Binary.md */
-const SECTION_IMPORT = 10;
-const SORT_INSTANCE = 5;
-/** The only thing to import: the names of types, which tools write as an import although nothing is called. */
-const TYPES_INTERFACE = /^ig:post-processor\/types@1\.\d+\.\d+$/;
-
-function refuseImports(component: Uint8Array): void {
-  for (const { id, bytes, content } of sectionsOf(component)) {
-    if (id !== SECTION_IMPORT) continue;
-    const cursor = { bytes, position: content };
-    for (let count = readU32(cursor); count > 0; count--) {
-      readByte(cursor); // how the name is encoded
-      const name = readName(cursor);
-      if (readByte(cursor) !== SORT_INSTANCE || !TYPES_INTERFACE.test(name)) {
-        throw imported(name);
-      }
-      readU32(cursor); // the instance's type
-    }
-  }
-}
-
-function imported(name: string): InvalidModuleError {
-  return new InvalidModuleError(
-    `the gadget's Wasm component imports ${quoted(name)}, but a post-processor may import nothing; build it without WASI`,
-  );
-}
-
 function refuseExports(exports: readonly string[]): void {
   if (!exports.some((name) => INTERFACE.test(name))) {
     const names = exports.length === 0 ? 'nothing' : quoted(exports.join(', '));
     throw new InvalidModuleError(`the gadget's Wasm component exports ${names}, but must export ${WANTED}`);
   }
-  const others = exports.filter((name) => !INTERFACE.test(name) && name !== INTERFACE_ALIAS);
+  // Types are looked at in one interface, and functions called in one: it must be the same.
+  const [, ...versions] = exports.filter((name) => INTERFACE.test(name));
+  const others = [
+    ...versions,
+    ...exports.filter((name) => !INTERFACE.test(name) && name !== INTERFACE_ALIAS),
+  ];
   if (others.length === 0) return;
   throw new InvalidModuleError(
     `the gadget's Wasm component exports ${quoted(others.join(', '))} besides ${WANTED}; remove it`,
@@ -119,6 +103,14 @@ function requireTypes(text: string, expected: readonly string[]): void {
   );
 }
 
+/** Resources become classes, by names that JavaScript's own may have. */
+function refuseClasses(text: string): void {
+  if (!/^export class /m.test(text)) return;
+  throw new InvalidModuleError(
+    `the gadget's Wasm component has resources in ${WANTED}, which has none; remove them`,
+  );
+}
+
 /**
  * Names of core imports and exports, which the format leaves free. The transpiler pastes them between quotes into
  * its JavaScript as they are, so a quote in a name would let a module write code of this process.
@@ -126,7 +118,7 @@ function requireTypes(text: string, expected: readonly string[]): void {
 const HARMLESS_NAME = /^[A-Za-z0-9_$.:@/#|()[\]<>=+~%, -]*$/;
 
 async function refuseHostileNames(bytes: Uint8Array): Promise<void> {
-  const module = await compile(bytes);
+  const module = await compileCore(bytes);
   const names = [
     ...WebAssembly.Module.imports(module).flatMap(({ module: from, name }) => [from, name]),
     ...WebAssembly.Module.exports(module).map(({ name }) => name),
@@ -136,18 +128,6 @@ async function refuseHostileNames(bytes: Uint8Array): Promise<void> {
   throw new InvalidModuleError(
     `the gadget's Wasm component has a core import or export named ${quoted(JSON.stringify(hostile))}; only letters, digits and plain punctuation are allowed`,
   );
-}
-
-/** Compiles a core module. Throws InvalidModuleError when it is not valid. */
-export async function compile(bytes: Uint8Array): Promise<WebAssembly.Module> {
-  try {
-    return await WebAssembly.compile(bytes);
-  } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    throw new InvalidModuleError(`the gadget's Wasm component does not compile: ${quoted(reason)}`, {
-      cause: error,
-    });
-  }
 }
 
 /** How the transpiler reads a list of bytes: where it is outside memory, `slice` silently returns less. */
@@ -161,10 +141,10 @@ const UNCHECKED = /\.buffer\s*\.slice\(|\.decode\(|\bresult\d+ = \[\]/;
 function functionBody(source: string): string {
   const checked = source
     .replace(/^export (function|const) /gm, '$1 ')
-    .replace(READ_BYTES, 'readBytes($1.buffer, $2, $3)')
-    .replace(READ_TEXT, 'readText($1.buffer, $2, $3)')
-    .replace(NEW_LIST, 'var result$1 = newList(len$1);');
-  if (!checked.includes('readBytes(') || UNCHECKED.test(checked)) {
+    .replace(READ_BYTES, 'ig$$readBytes($1.buffer, $2, $3)')
+    .replace(READ_TEXT, 'ig$$readText($1.buffer, $2, $3)')
+    .replace(NEW_LIST, 'var result$1 = ig$$newList(len$1);');
+  if (!checked.includes('ig$readBytes(') || UNCHECKED.test(checked)) {
     throw new InvalidModuleError(
       "the gadget's Wasm component returns values in a way that cannot be checked",
     );

@@ -58,7 +58,10 @@ function answerOf(worker: Worker): Promise<TranspilerOutput> {
   return new Promise((resolve, reject) => {
     const fail = (reason: string, cause?: unknown): void =>
       reject(
-        new InvalidModuleError(`the gadget's Wasm component is not valid: ${quoted(reason)}`, { cause }),
+        new InvalidModuleError(
+          `the gadget's Wasm component is not valid: ${quoted(reason.replace(/\s+/g, ' '))}`,
+          { cause },
+        ),
       );
     const timer = setTimeout(() => fail(`it was not translated within ${TIMEOUT_MS / 1000} s`), TIMEOUT_MS);
     worker.once('message', ({ output, failure }: { output?: TranspilerOutput; failure?: string }) => {
