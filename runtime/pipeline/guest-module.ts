@@ -24,7 +24,7 @@ export interface GuestModule {
   /** `nowNs`: CLOCK_BOOTTIME, in nanoseconds. Throws GuestError or PatchError. */
   tick?(nowNs: bigint): void;
   /** What the module emitted since the last call. */
-  takeMade?(): MadeBatch[];
+  takeMade?(): Iterable<MadeBatch>;
   /** Throws GuestError. */
   finish(): void;
   /** Data sources that the module made, numbered on from those it was given. */

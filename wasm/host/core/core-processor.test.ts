@@ -628,7 +628,7 @@ describe('what a module makes', () => {
     expect(made!.source).toBe(1);
     expect(valuesOf(alerts!, 'who', made!.batch).map((pid) => pid!.readUInt32LE())).toEqual([4, 5]);
     expect(textsOf(alerts!, 'what', made!.batch)).toEqual(['it ran', 'it ran']);
-    expect(processor.takeMade()).toEqual([]);
+    expect([...processor.takeMade()]).toEqual([]);
   });
 
   it('can be an array, one snapshot each', async () => {
@@ -752,7 +752,7 @@ describe('what a module makes', () => {
     expect(logged).toEqual([
       '1 dataSourceEmitAndRelease: too many events are emitted at once; some are lost',
     ]);
-    expect(processor.takeMade().reduce((sum, { batch }) => sum + batch.count, 0)).toBe(notes()[0]);
+    expect([...processor.takeMade()].reduce((sum, { batch }) => sum + batch.count, 0)).toBe(notes()[0]);
   });
 });
 

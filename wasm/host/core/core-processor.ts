@@ -82,7 +82,7 @@ export class CoreProcessor {
   }
 
   /** What the module emitted since the last call. */
-  takeMade(): MadeBatch[] {
+  takeMade(): Iterable<MadeBatch> {
     return this.gadget.outbox.takeAll();
   }
 

@@ -7,6 +7,8 @@ import { GuestColumn } from './guest-column.js';
 
 /** What a packet takes of a budget besides its values, in bytes. */
 const PACKET_COST = 256;
+/** What a value takes besides its bytes: it is an object of its own. */
+const VALUE_COST = 256;
 /** What packets may take, in bytes: those that a module holds, and those that wait for their turn. */
 const MAX_BUDGET = 32 * 1024 * 1024;
 
@@ -62,7 +64,8 @@ export class MadePacket extends Data {
     if (served.column === undefined && location.in !== 'record') return false;
     if (location.in === 'record' && value.length > location.size) return false;
     if (location.in === 'column' && isFixed(kind) && value.length !== widthOf(kind)) return false;
-    const more = value.length - (this.values.get(served)?.length ?? 0);
+    const old = this.values.get(served);
+    const more = value.length - (old === undefined ? -VALUE_COST : old.length);
     if (!this.budget.take(more)) return false;
     this.sizeBytes += more;
     this.values.set(served, value.slice());
@@ -124,15 +127,14 @@ export class Outbox {
     return true;
   }
 
-  /** Empties it. */
-  takeAll(): MadeBatch[] {
+  /** Empties it. Each batch is made when it is asked for: all at once could take far more than their packets. */
+  *takeAll(): Generator<MadeBatch> {
     const { groups } = this;
-    if (groups.length === 0) return [];
     this.groups = [];
-    return groups.map(({ source, packets }) => {
+    for (const { source, packets } of groups) {
       for (const { sizeBytes } of packets) this.budget.give(sizeBytes);
-      return { source: source.index, batch: batchOf(source, packets) };
-    });
+      yield { source: source.index, batch: batchOf(source, packets) };
+    }
   }
 }
 
