@@ -9,6 +9,7 @@ const exec = new Source('exec');
 const comm = exec.bytes('proc.comm');
 const filename = exec.bytes('filename');
 const directory = exec.addText('directory');
+directory.describe('The directory of the file that was executed');
 
 let hidden = '';
 
@@ -22,8 +23,7 @@ exec.onEvent(() => {
   if (hidden.length > 0 && comm.read().startsWith(hidden)) return false;
 
   const path = filename.read(); // a view of the event: nothing is copied
-  let end: u32 = path.size;
-  while (end > 0 && path[end - 1] != SLASH) end--;
-  if (end > 0 && directory.wanted) directory.copy(path.start, end > 1 ? end - 1 : 1); // without its last slash
+  const slash = path.lastIndexOf(SLASH);
+  if (slash >= 0 && directory.wanted) directory.copy(path.start, max(slash, 1)); // of "/sh" it is "/"
   return true;
 });
