@@ -30,4 +30,13 @@ describe('the memory both threads share', () => {
     expect([first % 2, control.guestSequence % 2]).toEqual([1, 1]);
     expect(control.guestSequence).not.toBe(first);
   });
+
+  it('takes a dead worker to be in no guest, whether or not it died in one', () => {
+    const control = new Control();
+    control.enterGuest(1);
+    control.abandonGuest();
+    expect(control.guestSequence % 2).toBe(0);
+    control.abandonGuest();
+    expect(control.guestSequence % 2).toBe(0);
+  });
 });

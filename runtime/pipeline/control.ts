@@ -3,6 +3,7 @@
 const STOP = 0;
 const GUEST_SEQUENCE = 1;
 const GUEST_MODULE = 2;
+const SWAPPING = 3;
 const COUNTERS_AT_BYTES = 64;
 
 /** What became of records; `read = delivered + filtered + lost*`, once the worker is done. */
@@ -96,6 +97,21 @@ export class Control {
 
   leaveGuest(): void {
     Atomics.add(this.flags, GUEST_SEQUENCE, 1);
+  }
+
+  /** The worker is dead, so it is in no module. */
+  abandonGuest(): void {
+    if (this.guestSequence % 2 === 1) this.leaveGuest();
+    this.isStartingOthers = false;
+  }
+
+  /** Whether the modules that the worker is in are to take the place of those that run. */
+  get isStartingOthers(): boolean {
+    return Atomics.load(this.flags, SWAPPING) === 1;
+  }
+
+  set isStartingOthers(value: boolean) {
+    Atomics.store(this.flags, SWAPPING, value ? 1 : 0);
   }
 
   /** The module that the worker is in, or was in last. */

@@ -48,25 +48,27 @@ export class Modules {
     sources: readonly DataSource[],
     services: GuestServices,
   ): Promise<readonly DataSource[]> {
-    const index = this.runners.length;
-    this.control.enterGuest(index);
+    this.control.enterGuest(this.runners.length);
     try {
       const module = await openGuest(config, sources, services);
       this.runners.push(new Runner(module, config, sources.length));
       return module.madeSources ?? [];
     } catch (error) {
-      if (error instanceof WasmError) error.message = called(config.name, error.message);
-      throw error;
+      throw namedAfter(config, error);
     } finally {
       this.control.leaveGuest();
     }
   }
 
-  /** Tells each module which of its fields anything reads; `fields`: what outputs and filters do, by data source. */
+  /**
+   * Tells each module which of its fields anything reads; `fields`: what outputs and filters do, by data source.
+   * Throws GuestError.
+   */
   select(fields: readonly ReadonlySet<Field>[]): void {
     const used = fields.map((set) => new Set(set));
-    for (const { module } of this.runners.toReversed()) {
-      module.select(used);
+    for (let i = this.runners.length - 1; i >= 0; i--) {
+      const { module } = this.runners[i]!;
+      this.begin(i, () => module.select(used));
       for (const [source, reads] of (module.reads?.() ?? []).entries())
         for (const field of withOrigins(reads)) used[source]?.add(field);
     }
@@ -74,7 +76,8 @@ export class Modules {
 
   /** All fields are there, and the gadget is loaded: modules may look for them. Throws GuestError. */
   start(): void {
-    for (const { module, enabled } of this.runners) if (enabled) module.start?.();
+    for (const [i, { module, enabled }] of this.runners.entries())
+      if (enabled) this.begin(i, () => module.start?.());
   }
 
   /** What the modules want changed before the gadget is loaded. */
@@ -126,6 +129,18 @@ export class Modules {
       chains[source]!.takeMade(batch, i + 1);
   }
 
+  /** Calls a module before there are events: what it throws ends the run, or the swap. */
+  private begin(i: number, call: () => void): void {
+    this.control.enterGuest(i);
+    try {
+      call();
+    } catch (error) {
+      throw namedAfter(this.runners[i]!, error);
+    } finally {
+      this.control.leaveGuest();
+    }
+  }
+
   /** False when the module failed, which costs it what it was given. */
   private visit(i: number, call: (module: GuestModule) => void, isLast = false): boolean {
     const runner = this.runners[i]!;
@@ -148,8 +163,15 @@ export class Modules {
   }
 }
 
+/** A failure of a module, told by the name that the user knows it by. */
+function namedAfter({ name }: { readonly name: string }, error: unknown): unknown {
+  if (error instanceof WasmError) error.message = called(name, error.message);
+  return error;
+}
+
 /** One module, and how it has been doing. */
 class Runner {
+  readonly name: string;
   readonly module: GuestModule;
   enabled: boolean;
   /** How many data sources it knows. */
@@ -159,7 +181,8 @@ class Runner {
   private idleUntilMs: number;
   tickDueMs = Infinity;
 
-  constructor(module: GuestModule, { enabled, restMs = 0 }: ModuleConfig, sees: number) {
+  constructor(module: GuestModule, { name, enabled, restMs = 0 }: ModuleConfig, sees: number) {
+    this.name = name;
     this.module = module;
     this.enabled = enabled;
     this.sees = sees;

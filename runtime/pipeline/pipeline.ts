@@ -85,6 +85,10 @@ export class Pipeline {
   private readonly listener: PipelineListener;
   private worker: Worker | undefined;
   private watchdog: NodeJS.Timeout | undefined;
+  /** Whether the worker has started its modules; before, it gets more time than for a batch. */
+  private isReady = false;
+  /** Under way: the end of a worker that hangs. */
+  private terminating: Promise<unknown> | undefined;
   private stopping = false;
   private modules: ModuleState[];
   /** Under way: the modules that are to take the place of those that run. */
@@ -119,7 +123,7 @@ export class Pipeline {
     this.watchdog = setInterval(() => {
       const sequence = this.control.guestSequence;
       const now = performance.now();
-      if (sequence % 2 === 0 || sequence !== visit) [visit, since] = [sequence, now];
+      if (!this.isReady || sequence % 2 === 0 || sequence !== visit) [visit, since] = [sequence, now];
       else if (now - since > this.config.guestBudgetMs) void this.replaceHangingWorker();
     }, WATCH_EVERY_MS);
   }
@@ -140,14 +144,15 @@ export class Pipeline {
 
   /**
    * Has other modules take the place of those that run; no event is lost. Throws PipelineError, with the old ones
-   * running on, when they cannot be started.
+   * running on, when they cannot be started. One swap at a time.
    */
   async swap(modules: readonly ModuleConfig[]): Promise<void> {
-    if (this.swapping !== undefined || this.worker === undefined)
-      throw new PipelineError('modules are being swapped');
+    if (this.swapping !== undefined) throw new PipelineError('modules are being swapped');
+    if (this.stopping) throw new PipelineError('the run ends');
     await new Promise<void>((resolve, reject) => {
       this.swapping = { modules, done: (failure) => (failure === undefined ? resolve() : reject(failure)) };
-      this.post({ type: 'swap', modules });
+      // A worker that is not ready is told once it is.
+      if (this.isReady) this.post({ type: 'swap', modules });
     });
   }
 
@@ -167,6 +172,8 @@ export class Pipeline {
   }
 
   resize(widthColumns: number): void {
+    // For workers to come.
+    this.config = { ...this.config, output: { ...this.config.output, widthColumns } };
     this.post({ type: 'resize', widthColumns });
   }
 
@@ -175,6 +182,7 @@ export class Pipeline {
     clearInterval(this.watchdog);
     this.stopping = true;
     this.control.stop();
+    await this.terminating;
     if (this.worker !== undefined) {
       const done = new Promise<void>((resolve) => (this.finished = resolve));
       const timer = setTimeout(() => this.finished?.(), STOP_BUDGET_MS + this.config.guestBudgetMs);
@@ -183,6 +191,7 @@ export class Pipeline {
       await this.worker?.terminate();
     }
     this.worker = undefined;
+    this.endSwap('the run has ended');
     this.control.settle(this.control.guestSequence % 2 === 1 ? 'lostGuest' : 'lostOutput');
   }
 
@@ -224,6 +233,7 @@ export class Pipeline {
       worker.on('message', (message: FromWorker) => {
         if (message.type === 'ready') {
           clearTimeout(timer);
+          this.isReady = true;
           this.fields = message.fields;
           this.settings = message.settings;
           resolve();
@@ -232,6 +242,8 @@ export class Pipeline {
         else this.hear(message);
       });
       worker.on('exit', () => {
+        clearTimeout(timer);
+        reject(new PipelineError('the event pipeline ended before it began'));
         if (this.worker === worker) this.worker = undefined;
         this.finished?.();
       });
@@ -297,18 +309,23 @@ export class Pipeline {
     const hanging = this.worker;
     if (hanging === undefined || this.stopping) return;
     this.worker = undefined;
-    await hanging.terminate();
+    this.isReady = false;
+    await (this.terminating = hanging.terminate());
+    // What `stop` closes is not given to another.
+    if (this.stopping) return;
     this.control.settle('lostGuest');
-    this.control.leaveGuest();
-    if (this.swapping === undefined) this.countTimeout();
-    else
+    if (this.control.isStartingOthers)
       this.endSwap(
         `${this.nameOf(this.control.guestModule)} took longer than ${this.config.guestBudgetMs} ms to start`,
       );
+    else this.countTimeout();
+    this.control.abandonGuest();
     try {
       await this.employ(warmWorker());
       this.post({ type: 'begin', printHeader: false });
+      if (this.swapping !== undefined) this.post({ type: 'swap', modules: this.swapping.modules });
     } catch (error) {
+      if (this.stopping) return;
       this.listener.failed(error instanceof PipelineError ? error : new PipelineError(String(error)));
     }
   }

@@ -206,7 +206,7 @@ function wait(readers: readonly Reader[], nap: Nap, { nextTickMs }: Modules): vo
 /** What the rings still hold, then what still waits for a name. */
 function drainAll(readers: readonly Reader[], { chains, modules }: Built): void {
   const nowMs = bootNowNs() / 1e6;
-  for (const reader of readers) while (!sink.closed && drain(reader, nowMs) > 0);
+  for (const reader of readers) while (!sink.closed && drain(reader, nowMs) > 0) modules.turn(nowMs, chains);
   for (const { chain } of readers) chain.release(Infinity);
   modules.turn(nowMs, chains);
 }
@@ -248,8 +248,10 @@ async function swap(old: Built, next: readonly ModuleConfig[]): Promise<Built> {
   nextModules = undefined;
   const before = moduleConfigs;
   moduleConfigs = next;
+  control.isStartingOthers = true;
   try {
     const built = await build();
+    control.isStartingOthers = false;
     old.modules.finish(old.chains);
     for (const source of config.sources.keys()) built.chains[source]!.adopt(old.chains[source]!);
     if (widthColumns !== undefined) for (const { output } of built.chains) output.resize?.(widthColumns);
@@ -257,6 +259,7 @@ async function swap(old: Built, next: readonly ModuleConfig[]): Promise<Built> {
     send({ type: 'swapped' });
     return built;
   } catch (error) {
+    control.isStartingOthers = false;
     moduleConfigs = before;
     send({ type: 'swapped', failure: error instanceof Error ? error.message : String(error) });
     return old;
