@@ -77,8 +77,8 @@ function isSource(file: string): boolean {
   return !parts.some((part) => NO_SOURCES.test(part) || SCRATCH_FILE.test(part));
 }
 
-/** Parts of a gadget that cannot change while it runs. */
-const FIXED_PART = /\.bpf\.[co]$|\.h$|^(?:gadget|build)\.yaml$/;
+/** Parts of a gadget that cannot change while it runs; headers in `wasm` are those of the Wasm part. */
+const FIXED_PART = /\.bpf\.[co]$|^(?!wasm\/).*\.h$|^(?:gadget|build)\.yaml$/;
 
 export interface WatchRequest {
   readonly session: Pick<Session, 'swap'>;
@@ -93,20 +93,27 @@ export function isWatchable(name: string): boolean {
   return name.endsWith('.wasm') || isSourceFolder(name);
 }
 
+/** Builds what a swap takes. */
+type ModulesMaker = () => Promise<Parameters<Session['swap']>[0]>;
+
 /** Takes in changed sources until the returned function is called. Says on stderr what came of each change. */
 export function followSources(request: WatchRequest): () => void {
   const { session, image, filters, reopenFilters } = request;
-  const swap = async (
-    what: string,
-    modules: () => Promise<Parameters<Session['swap']>[0]>,
-  ): Promise<void> => {
+  let isOver = false;
+  let last = Promise.resolve();
+  const swapNow = async (what: string, modules: ModulesMaker): Promise<void> => {
+    if (isOver) return;
     try {
       await session.swap(await modules());
       say(`${what} is built again and runs.`);
     } catch (error) {
+      if (isOver) return;
       say(`Error: ${error instanceof Error ? error.message : String(error)}; the module that runs stays`);
     }
   };
+  /** One after the other: several sources may change at once. */
+  const swap = (what: string, modules: ModulesMaker): Promise<void> =>
+    (last = last.then(() => swapNow(what, modules)));
   const watched: Watched[] = filters.filter(isWatchable).map((path) => ({
     path,
     changed: () => swap(`Filter ${path}`, async () => ({ wasmFilters: await reopenFilters() })),
@@ -119,7 +126,13 @@ export function followSources(request: WatchRequest): () => void {
     };
     watched.push({ path: image, changed });
   }
-  return watchSources(watched, (error) => say(`Warning: sources are not watched any more: ${error.message}`));
+  const unwatch = watchSources(watched, (error) =>
+    say(`Warning: sources are not watched any more: ${error.message}`),
+  );
+  return () => {
+    isOver = true;
+    unwatch();
+  };
 }
 
 async function buildModule(path: string): Promise<{ wasm: Uint8Array }> {
