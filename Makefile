@@ -22,7 +22,7 @@ HEADERS := $(shell find bpf/include -name '*.h')
 # What eBPF programs include of libbpf, so that gadgets can be built where it is not installed.
 LIBBPF_HEADERS = $(addprefix $(shell pkg-config --variable=includedir libbpf)/bpf/, \
 	bpf_core_read.h bpf_endian.h bpf_helper_defs.h bpf_helpers.h bpf_tracing.h usdt.bpf.h)
-SDK := $(shell find wasm/sdk wasm/wit -type f -not -name '*.test.*' -not -name '*.md')
+SDK := $(shell find wasm/sdk wasm/wit -type f -not -name '*.test.*' -not -path '*/conformance/*')
 JS_ENGINE := build/javascript-engine.wasm
 
 # The newest clang there is, from 16 on; only asked when something has to be compiled.
@@ -60,6 +60,7 @@ dist/.portable: runtime/gadget/gadget.schema.json $(PROTO) $(HEADERS) $(SDK) $(J
 	rm -rf dist/bpf/include dist/wasm/sdk dist/wasm/wit
 	cp -r bpf/include dist/bpf/
 	cp -r wasm/sdk wasm/wit dist/wasm/
+	rm -rf dist/wasm/sdk/conformance $$(find dist/wasm/sdk -name '*.test.ts')
 	cp $(JS_ENGINE) dist/wasm/sdk/javascript/engine.wasm
 	cp package.json dist/
 	@touch $@

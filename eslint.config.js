@@ -1,7 +1,13 @@
 import tseslint from 'typescript-eslint';
 
 export default tseslint.config(
-  { ignores: ['dist/', 'build/', 'node_modules/', 'wasm/sdk/', 'gadgets/*/wasm/'] },
+  {
+    ignores: [
+      ...['dist/', 'build/', 'node_modules/', 'gadgets/*/wasm/'],
+      // What runs in guests.
+      ...['wasm/sdk/**/*.ts', 'wasm/sdk/*/*/**/*.js', '!wasm/sdk/conformance/*.ts', '!wasm/sdk/**/*.test.ts'],
+    ],
+  },
   ...tseslint.configs.recommendedTypeChecked,
   {
     languageOptions: { parserOptions: { projectService: true, tsconfigRootDir: import.meta.dirname } },

@@ -1,6 +1,6 @@
 // Holds events whose container has no name yet, for a short and bounded time.
 
-import { Batch } from '../data/batch.js';
+import { Batch, OFFSETS_SIZE_BYTES } from '../data/batch.js';
 
 /** How long an event may wait for the name of its container. */
 export const HOLD_MS = 3000;
@@ -54,7 +54,7 @@ export class HoldQueue {
 
 function batchOf(records: Held[], sizeBytes: number): Batch {
   const batch = new Batch(sizeBytes);
-  let at = batch.bytes.length - sizeBytes;
+  let at = OFFSETS_SIZE_BYTES;
   records.forEach((held, row) => {
     batch.bytes.set(held.bytes, at);
     batch.offsets[row] = at;

@@ -156,17 +156,21 @@ function runBatch(
   return rowsOf(batch, fields).map((row, i) => (batch.keep[i] === 1 ? row : null));
 }
 
+/** A value of the i-th of several rows: `{ from: 5 }` counts up. */
+function counted(value: unknown, i: number): unknown {
+  return typeof value === 'object' && value !== null && 'from' in value
+    ? String(Number(value.from) + i)
+    : value;
+}
+
 /** Resolves `times`; of rows with `dropped`, nothing is left. */
 export function expand<T extends Values | null>(rows: readonly T[]): T[] {
   return rows.flatMap((row) => {
     if (row === null || row['times'] === undefined) return [row];
     const { times, ...values } = row;
     return Array.from({ length: times as number }, (_, i) => {
-      const counted = Object.entries(values).map(([name, value]) => [
-        name,
-        typeof value === 'object' && 'from' in value ? String(Number(value.from) + i) : value,
-      ]);
-      return (values['dropped'] === true ? null : Object.fromEntries(counted)) as T;
+      const counts = Object.entries(values).map(([name, value]) => [name, counted(value, i)]);
+      return (values['dropped'] === true ? null : Object.fromEntries(counts)) as T;
     });
   });
 }
