@@ -2,17 +2,15 @@ import { existsSync, mkdirSync, readFileSync, readdirSync, statSync } from 'node
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { temporaryDirectory } from '../test/registry/images.js';
-import { LANGUAGES, templateOf } from './build/language.js';
+import { LANGUAGES } from './build/language.js';
 import { GadgetFolder } from './build/folder.js';
 import { readBuildFile } from './build/build-file.js';
 import { planBuild } from './build/plan.js';
 import { readCases } from './gadget-test/cases.js';
 import { scaffold } from './scaffold.js';
 
-const KNOWN = LANGUAGES.filter((language) => existsSync(templateOf(language)));
-
 describe('a new folder', () => {
-  it.each(KNOWN.flatMap((language) => [[language, 'gadget'] as const, [language, 'filter'] as const]))(
+  it.each(LANGUAGES.flatMap((language) => [[language, 'gadget'] as const, [language, 'filter'] as const]))(
     'in %s holds all of a %s, under its name',
     (language, kind) => {
       const path = join(temporaryDirectory(), 'deeper', 'trace-mine2');

@@ -1,8 +1,8 @@
 // Writes the folder of a new gadget or filter: one that builds, and passes its test.
 
-import { existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join, relative, resolve } from 'node:path';
-import { type Language, commonTemplateOf, templateOf, titleOf } from './build/language.js';
+import { type Language, commonTemplateOf, templateOf } from './build/language.js';
 
 /** What templates call the gadget. */
 const PLACEHOLDER = /my_gadget/g;
@@ -27,10 +27,10 @@ export function scaffold(path: string, kind: 'gadget' | 'filter', language: Lang
       `${JSON.stringify(name)} is no name for a ${kind}: take lower-case letters and digits, with _ or - between`,
     );
   }
-  const folders = [commonTemplateOf(kind), templateOf(language)];
-  if (!existsSync(folders[1]!)) throw new ScaffoldError(`there is no template in ${titleOf(language)} yet`);
   makeFolder(path);
-  return folders.flatMap((template) => copy(template, path, name)).sort();
+  return [commonTemplateOf(kind), templateOf(language)]
+    .flatMap((template) => copy(template, path, name))
+    .sort();
 }
 
 function makeFolder(path: string): void {

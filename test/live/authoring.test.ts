@@ -138,7 +138,7 @@ function renameField(folder: string, from: string, to: string): void {
 }
 
 describe('a new gadget', () => {
-  beforeAll(() => igAtOnce('gadget', 'new', 'trace-mine', '--lang', 'assemblyscript'));
+  beforeAll(() => igAtOnce('gadget', 'new', 'trace-mine', '--lang', 'c'));
 
   it('passes its test', async () => {
     const tested = await ig('gadget', 'test', 'trace-mine');
@@ -174,7 +174,7 @@ describe('ig gadget test', () => {
   /** Compiled once: a folder may hold the module itself. */
   beforeAll(() => {
     folder = join(root, 'tested');
-    igAtOnce('gadget', 'new', 'tested', '--lang', 'assemblyscript', '--filter');
+    igAtOnce('gadget', 'new', 'tested', '--lang', 'c', '--filter');
     igAtOnce('image', 'build', 'tested', '-o', folder);
     for (const name of ['wasm', 'build.yaml']) rmSync(join(folder, name), { recursive: true });
   });
@@ -252,12 +252,9 @@ hide: failed, not as in tested/test/hide.expected.jsonl (- expected, + found)
   });
 
   it('fails with a module that does', async () => {
-    await make('failing', 'assemblyscript', '--filter');
-    const program = join(root, 'failing/wasm/program.ts');
-    writeFileSync(
-      program,
-      readFileSync(program, 'utf8').replace('  return true;', '  unreachable();\n  return true;'),
-    );
+    await make('failing', 'c', '--filter');
+    const program = join(root, 'failing/wasm/program.c');
+    writeFileSync(program, readFileSync(program, 'utf8').replace('return true;', '__builtin_trap();'));
     const { stdout, stderr, status } = await ig('gadget', 'test', 'failing');
     expect(stdout).toMatch(
       /^all: failed: the Wasm part failed, and lost \d+ of the events in failing\/test\/execs\.ig$/m,
@@ -312,7 +309,7 @@ describe('the image of a filter', () => {
   afterAll(() => registry.stop());
 
   it('is signed, moved and trusted as that of a gadget', async () => {
-    await make('moved', 'assemblyscript', '--filter');
+    await make('moved', 'c', '--filter');
     const name = `${registry.host}/me/moved:v1`;
     const insecure = ['--insecure-registries', registry.host];
     expectDone(await ig('image', 'build', 'moved', '-t', name));
