@@ -39,6 +39,8 @@ interface Options {
   readonly selection?: SelectorOptions;
   /** Where a worker before this one was when it ended. */
   readonly position?: number;
+  /** Called with the times that modules are told. */
+  readonly turned?: (nowMs: number) => void;
 }
 
 /** Replays as the worker does, to JSON. */
@@ -53,7 +55,7 @@ function show(path: string, options: Options = {}): Shown {
 
 function showOpen(
   { fd, framesAt, header }: Recording,
-  { filters = [], selection, position = 0 }: Options,
+  { filters = [], selection, position = 0, turned }: Options,
 ): Shown {
   const shared = new Float64Array(new SharedArrayBuffer(8)).fill(position);
   const { sources, bootToEpochNs, naming } = header;
@@ -78,7 +80,8 @@ function showOpen(
   };
   const chains = sources.map((spec, index) => new Chain(makeDataSource(spec), index, config, chainParts));
   compileChains(chains, config, () => true);
-  const replayed = replay(config, { chains, view, control, sink, modules, names })!;
+  const clock = { turn: (...[nowMs]: Parameters<Modules['turn']>): void => turned?.(nowMs) };
+  const replayed = replay(config, { chains, view, control, sink, modules: clock, names })!;
   const lines = text.split('\n').slice(0, -1);
   return {
     replayed,
@@ -154,6 +157,17 @@ describe('a replay', () => {
       });
     expect(shownOf(show(late(true)))).toEqual([['between', undefined], ['early', 'web'], ['after', undefined]]); // prettier-ignore
     expect(shownOf(show(late(false)))).toEqual([['between', undefined], ['early', undefined], ['after', undefined]]); // prettier-ignore
+  });
+
+  it('tells modules no time without end, as that of what waits at the end of a run', () => {
+    const path = record((writer) => {
+      writer.start([]);
+      writer.batch(0, batchOf({ mntns: WEB_NS, comm: 'waits' }), 100);
+      writer.release(0, Infinity);
+    });
+    const times: number[] = [];
+    expect(show(path, { turned: (nowMs) => times.push(nowMs) }).events).toMatchObject([{ comm: 'waits' }]);
+    expect(times.every(Number.isFinite)).toBe(true);
   });
 
   it('goes on with an empty table where another worker took over', () => {

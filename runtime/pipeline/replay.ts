@@ -84,7 +84,7 @@ function take(
       chains[frame.source]!.take(batch, frame.nowMs);
       break;
     case 'release':
-      modules.turn(frame.nowMs, chains);
+      if (Number.isFinite(frame.nowMs)) modules.turn(frame.nowMs, chains);
       chains[frame.source]!.release(frame.nowMs);
       break;
   }

@@ -236,10 +236,20 @@ export function checkNames(value: unknown): NamesFrame {
   return { of, names: pairs(whole(U32), MAX_NAMES)(names, what) };
 }
 
+/** Where the kernel's clock, a 64-bit number of nanoseconds, ends. */
+const MAX_CLOCK_MS = 2 ** 64 / 1e6;
+
+/** Whether a worker may have had that time. */
+export function isClock(nowMs: number): boolean {
+  return nowMs >= 0 && nowMs < MAX_CLOCK_MS;
+}
+
 export function checkRelease(value: unknown, sources: number): ReleaseFrame {
   const what = 'the time of an event';
   const { source, nowMs } = keys(value, what);
-  return { source: whole(sources - 1)(source, what), nowMs: time(nowMs, what) };
+  const atMs = time(nowMs, what);
+  if (!isClock(atMs) && atMs !== Infinity) refuse(what);
+  return { source: whole(sources - 1)(source, what), nowMs: atMs };
 }
 
 export function checkEnd(value: unknown): RecordingEnd {

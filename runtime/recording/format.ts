@@ -73,7 +73,7 @@ export interface NamesFrame {
   readonly names: ReadonlyMap<number, string>;
 }
 
-/** Events that had waited for the name of their container went on at that time. */
+/** Events that had waited for the name of their container went on at that time; Infinity: all of them, at the end. */
 export interface ReleaseFrame {
   readonly source: number;
   readonly nowMs: number;

@@ -5,7 +5,7 @@ import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
 import { MAX_MODULE_SIZE_BYTES } from '../../wasm/host/module-form.js';
 import { type Batch, MAX_BATCH_BYTES, MAX_BATCH_RECORDS, OFFSETS_SIZE_BYTES } from '../data/batch.js';
 import type { DataSourceSpec } from '../data/spec.js';
-import { checkChange, checkEnd, checkHeader, checkNames, checkRelease } from './check.js';
+import { checkChange, checkEnd, checkHeader, checkNames, checkRelease, isClock } from './check.js';
 import { RecordingError } from './errors.js';
 import {
   BATCH_HEAD_BYTES,
@@ -229,7 +229,7 @@ export class FrameReader {
     if (source === undefined || count === 0 || count > MAX_BATCH_RECORDS || recordsAt > size)
       throw new RecordingError('a batch of events in it is damaged');
     const nowMs = view.getFloat64(8, true);
-    if (!(nowMs >= 0)) throw new RecordingError('a batch of events in it has no time');
+    if (!isClock(nowMs)) throw new RecordingError('a batch of events in it has no time');
     let end = 0;
     batch.offsets[0] = OFFSETS_SIZE_BYTES;
     for (let row = 0; row < count; row++) {

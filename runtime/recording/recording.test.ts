@@ -263,6 +263,11 @@ describe('a frame', () => {
     expect(() => framesOf(appended(path, frame(FRAME.batch, payload)))).toThrow(RecordingError);
   });
 
+  it.each([NaN, -1, 1e18, Infinity])('of events at the time %d is refused', (nowMs) => {
+    const path = record((writer) => writer.batch(0, batchOf({ mntns: HOST, comm: 'ls' }), nowMs));
+    expect(() => framesOf(path)).toThrow('a batch of events in it has no time');
+  });
+
   it('that claims to be long takes no memory', () => {
     const path = record(() => undefined, { end: false });
     for (const kind of Object.values(FRAME))
@@ -278,6 +283,7 @@ describe('a frame', () => {
       [FRAME.change, { kind: 'leave', index: 1.5, untilBootNs: 0 }],
       [FRAME.release, { source: 1, nowMs: 0 }],
       [FRAME.release, { source: 0, nowMs: NaN }],
+      [FRAME.release, { source: 0, nowMs: 1e18 }],
       [FRAME.end, { losses: { x: 'many' } }],
       [FRAME.end, [1]],
     ];
