@@ -756,6 +756,30 @@ describe('what a module makes', () => {
   });
 });
 
+describe('arrays without elements', () => {
+  it('are bounded, too, while they wait to be taken on', async () => {
+    const s = new Script();
+    const { processor, notes } = await s.run({
+      init: [s.set('out', 'newDataSource', s.text('out'), 2)],
+      start: [
+        `(loop $more
+          ${s.set('array', 'dataSourceNewPacketArray', s.get('out'))}
+          (if (i32.eqz ${s.call('dataSourceEmitAndRelease', s.get('out'), s.get('array'))}) (then
+            (global.set $number (i32.add (global.get $number) (i32.const 1)))
+            (br_if $more (i32.lt_u (global.get $number) (i32.const 1000000))))))`,
+        '(call $note (i64.extend_i32_u (global.get $number)))',
+      ],
+      more: `${VERSION} (global $number (mut i32) (i32.const 0))`,
+    });
+    processor.start();
+    expect(notes()[0]).toBeGreaterThan(1000);
+    expect(notes()[0]).toBeLessThan(200_000);
+    let taken = 0;
+    for (const { batch } of processor.takeMade()) taken += batch.count + 1;
+    expect(taken).toBe(notes()[0]);
+  });
+});
+
 describe('handles', () => {
   it('are released, and are not more than 4096', async () => {
     const s = new Script();

@@ -5,7 +5,7 @@ import { isFixed, widthOf } from '../../../runtime/data/kind.js';
 import { Data, DataArray, type ServedField, type ServedSource, fillPadded } from './data.js';
 import { GuestColumn } from './guest-column.js';
 
-/** What a packet takes of a budget besides its values, in bytes. */
+/** What a packet, or an array of them, takes of a budget besides its values, in bytes. */
 const PACKET_COST = 256;
 /** What a value takes besides its bytes: it is an object of its own. */
 const VALUE_COST = 256;
@@ -81,10 +81,21 @@ export class MadePacket extends Data {
 export class MadeArray extends DataArray {
   readonly source: ServedSource;
   readonly elements: MadePacket[] = [];
+  private readonly budget: Budget;
 
-  constructor(source: ServedSource) {
+  /** Undefined when the budget is used up. */
+  static create(source: ServedSource, budget: Budget): MadeArray | undefined {
+    return budget.take(PACKET_COST) ? new MadeArray(source, budget) : undefined;
+  }
+
+  private constructor(source: ServedSource, budget: Budget) {
     super();
     this.source = source;
+    this.budget = budget;
+  }
+
+  get sizeBytes(): number {
+    return this.elements.reduce((sum, element) => sum + element.sizeBytes, PACKET_COST);
   }
 
   get length(): number {
@@ -104,26 +115,40 @@ export class MadeArray extends DataArray {
 
   release(): void {
     for (const element of this.elements) element.release();
+    this.budget.give(PACKET_COST);
   }
+}
+
+/** What becomes one batch. */
+interface Group {
+  readonly source: ServedSource;
+  readonly packets: MadePacket[];
+  sizeBytes: number;
 }
 
 /** The packets that were emitted and not taken on yet. */
 export class Outbox {
   private readonly budget = new Budget();
-  private groups: { source: ServedSource; packets: MadePacket[]; isOpen: boolean }[] = [];
+  private groups: Group[] = [];
+  /** Of each data source, the one that takes more events. */
+  private open = new Map<ServedSource, Group>();
 
   /** Takes a packet over; false, with the packet as it was, when too much waits. */
   emit(packet: MadePacket | MadeArray): boolean {
-    const packets = packet instanceof MadeArray ? packet.elements : [packet];
-    if (!this.budget.take(packets.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0))) return false;
-    const { source } = packet;
+    const { source, sizeBytes } = packet;
+    if (!this.budget.take(sizeBytes)) return false;
     if (packet instanceof MadeArray) {
-      this.groups.push({ source, packets: [...packets], isOpen: false });
-    } else {
-      const last = this.groups.findLast((group) => group.source === source && group.isOpen);
-      if (last !== undefined && last.packets.length < MAX_BATCH_RECORDS) last.packets.push(packet);
-      else this.groups.push({ source, packets: [packet], isOpen: true });
+      this.groups.push({ source, packets: [...packet.elements], sizeBytes });
+      return true;
     }
+    let group = this.open.get(source);
+    if (group === undefined || group.packets.length === MAX_BATCH_RECORDS) {
+      group = { source, packets: [], sizeBytes: 0 };
+      this.groups.push(group);
+      this.open.set(source, group);
+    }
+    group.packets.push(packet);
+    group.sizeBytes += sizeBytes;
     return true;
   }
 
@@ -131,8 +156,9 @@ export class Outbox {
   *takeAll(): Generator<MadeBatch> {
     const { groups } = this;
     this.groups = [];
-    for (const { source, packets } of groups) {
-      for (const { sizeBytes } of packets) this.budget.give(sizeBytes);
+    this.open = new Map();
+    for (const { source, packets, sizeBytes } of groups) {
+      this.budget.give(sizeBytes);
       yield { source: source.index, batch: batchOf(source, packets) };
     }
   }

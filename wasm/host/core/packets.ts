@@ -2,19 +2,24 @@
 
 import { type Context, type HostFunctions, MAX_ELEMENT_INDEX, elementHandle } from './context.js';
 import { DataArray, ServedSource } from './data.js';
-import { MadeArray, MadePacket } from './made.js';
+import { type Budget, MadeArray, MadePacket } from './made.js';
 
 export function packetFunctions(context: Context): HostFunctions {
   const { handles, budget, gadget } = context;
+  const madeArray = (handle: number): MadeArray | undefined =>
+    handles.get(handle >>> 0, MadeArray as unknown as new () => MadeArray);
   const made = (handle: number): MadePacket | MadeArray | undefined =>
-    handles.get(handle >>> 0, MadeArray) ??
-    handles.get(handle >>> 0, MadePacket as unknown as new () => MadePacket);
+    madeArray(handle) ?? handles.get(handle >>> 0, MadePacket as unknown as new () => MadePacket);
   const failed = <T>(result: T, sentence: string): T => {
     context.complain(sentence);
     return result;
   };
-  const packetOf = (source: ServedSource, name: string): MadePacket | undefined => {
-    const packet = MadePacket.create(source, budget);
+  const packetOf = <T extends MadePacket | MadeArray>(
+    kind: { create(source: ServedSource, budget: Budget): T | undefined },
+    source: ServedSource,
+    name: string,
+  ): T | undefined => {
+    const packet = kind.create(source, budget);
     if (packet === undefined) context.complain(`${name}: the packets that the module holds are too large`);
     return packet;
   };
@@ -32,7 +37,7 @@ export function packetFunctions(context: Context): HostFunctions {
       if (source === undefined) return 0;
       if (source.source.type !== 'single')
         return failed(0, `dataSourceNewPacketSingle: ${source.source.name} takes arrays`);
-      return handleOf(packetOf(source, 'dataSourceNewPacketSingle'));
+      return handleOf(packetOf(MadePacket, source, 'dataSourceNewPacketSingle'));
     },
 
     dataSourceNewPacketArray: (sourceHandle: number): number => {
@@ -40,7 +45,7 @@ export function packetFunctions(context: Context): HostFunctions {
       if (source === undefined) return 0;
       if (source.source.type !== 'array')
         return failed(0, `dataSourceNewPacketArray: ${source.source.name} takes no arrays`);
-      return handleOf(new MadeArray(source));
+      return handleOf(packetOf(MadeArray, source, 'dataSourceNewPacketArray'));
     },
 
     dataSourceEmitAndRelease: (sourceHandle: number, packetHandle: number): number => {
@@ -66,11 +71,11 @@ export function packetFunctions(context: Context): HostFunctions {
       if (array === undefined) return 0;
       if (!(array instanceof MadeArray))
         return failed(0, 'dataArrayNew: elements can only be added to arrays that the module made');
-      return handleOf(packetOf(array.source, 'dataArrayNew'));
+      return handleOf(packetOf(MadePacket, array.source, 'dataArrayNew'));
     },
 
     dataArrayAppend: (arrayHandle: number, elementNumber: number): number => {
-      const array = handles.get(arrayHandle >>> 0, MadeArray);
+      const array = madeArray(arrayHandle);
       const element = made(elementNumber);
       if (!(element instanceof MadePacket) || element.source !== array?.source) return 1;
       if (!array.append(element)) return failed(1, 'dataArrayAppend: the array is full');
@@ -79,7 +84,7 @@ export function packetFunctions(context: Context): HostFunctions {
     },
 
     dataArrayRelease: (arrayHandle: number, elementNumber: number): number => {
-      const array = handles.get(arrayHandle >>> 0, MadeArray);
+      const array = madeArray(arrayHandle);
       const element = made(elementNumber);
       if (!(element instanceof MadePacket) || element.source !== array?.source) return 1;
       handles.release(elementNumber >>> 0);
