@@ -5,7 +5,7 @@ import { Data, DataArray, type ServedSource } from './data.js';
 import { Handles } from './handles.js';
 import { Budget, type Outbox } from './made.js';
 import { GuestMemory } from './memory.js';
-import { type CoreServices, LOG_LEVEL } from './services.js';
+import { type CoreServices, LOG_LEVEL, type ServedMap } from './services.js';
 
 /** Functions to import, by name. Parameters i32 come as signed numbers, i64 as bigint. */
 export type HostFunctions = Record<string, (...args: never[]) => number | bigint | void>;
@@ -87,6 +87,8 @@ export class Context {
   readonly handles = new Handles();
   /** For the packets that the module holds. */
   readonly budget = new Budget();
+  /** Those that the module made and has not closed. */
+  readonly madeMaps = new Set<ServedMap>();
   phase: Phase = 'init';
   /** Whether the module has a function to be called for events. */
   canCallBack = false;
@@ -105,6 +107,12 @@ export class Context {
     if (this.complaints.size >= MAX_COMPLAINTS || this.complaints.has(sentence)) return;
     this.complaints.add(sentence);
     this.gadget.services.log(LOG_LEVEL.warn, sentence);
+  }
+
+  /** Gives back to the machine what the module holds of it, now that it is over. */
+  close(): void {
+    for (const map of this.madeMaps) map.close();
+    this.madeMaps.clear();
   }
 
   /** Makes `data` the event of the callback that follows; returns its handle. Undefined: there is none any more. */

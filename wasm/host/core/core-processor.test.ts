@@ -930,6 +930,39 @@ describe('WASI', () => {
 });
 
 describe('a module that fails', () => {
+  it('leaves none of the maps that it made in the kernel', async () => {
+    const s = new Script();
+    const source = execSource();
+    let open = 0;
+    const map = {
+      ...{ type: 'hash', keySize: 4, lookupSize: 4, fd: 9 },
+      ...{ lookupInto: () => false, update: () => undefined, delete: () => false, close: () => open-- },
+    };
+    const createMap = (): typeof map => {
+      open++;
+      return map;
+    };
+    const { processor } = await s.run(
+      {
+        init: [
+          s.set('exec', 'getDataSource', s.text('exec')),
+          s.set('unset', 'dataSourceSubscribe', s.get('exec'), 1, 0, 1n),
+          s.set('unset', 'newMap', s.text('mine'), 1, 4, 4, 10),
+        ],
+        event: ['unreachable'],
+      },
+      [source],
+      { createMap },
+    );
+    expect(open).toBe(1);
+    for (let i = 0; i < 3; i++) {
+      expect(() => processor.process(0, batchOf([exec(1, '')]))).toThrow(GuestError);
+      expect(open).toBe(0);
+    }
+    processor.finish();
+    expect(open).toBe(0);
+  });
+
   const failing = (s: Script, parts: Parts = {}): Parts => ({
     ...parts,
     init: [

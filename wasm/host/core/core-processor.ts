@@ -60,8 +60,8 @@ export class CoreProcessor {
 
   /** Every operator's fields and the gadget's maps are there: the module can look for them. Throws GuestError. */
   start(): void {
+    this.withInstance(startInstance);
     this.isStarted = true;
-    this.withInstance((instance) => startInstance(instance));
   }
 
   /**
@@ -90,22 +90,27 @@ export class CoreProcessor {
   finish(): void {
     const { instance } = this;
     this.instance = undefined;
-    instance?.run('gadgetStop');
-    instance?.run('gadgetPostStop');
+    try {
+      instance?.run('gadgetStop');
+      instance?.run('gadgetPostStop');
+    } finally {
+      instance?.close();
+    }
   }
 
   /** Runs a step; whatever it throws costs the instance. */
   private withInstance(step: (instance: CoreInstance) => void): void {
-    const instance = this.instance ?? this.restart();
+    const { instance: old } = this;
+    const instance = old ?? new CoreInstance(this.prepared, this.gadget);
     this.instance = undefined;
-    step(instance);
+    try {
+      if (old === undefined && this.isStarted) startInstance(instance);
+      step(instance);
+    } catch (error) {
+      instance.close();
+      throw error;
+    }
     this.instance = instance;
-  }
-
-  private restart(): CoreInstance {
-    const instance = new CoreInstance(this.prepared, this.gadget);
-    if (this.isStarted) startInstance(instance);
-    return instance;
   }
 }
 

@@ -25,17 +25,27 @@ export class CoreInstance {
   /** Starts the module and has it declare its fields. Throws GuestError or InvalidModuleError. */
   constructor({ module }: PreparedCore, gadget: Gadget) {
     this.context = new Context(gadget);
-    const imports = importsOf(module, this.context);
-    const { exports } = guarded('start', () => new WebAssembly.Instance(module, imports));
-    this.exports = exports;
-    this.context.memory.attach(exports['memory'] as WebAssembly.Memory);
-    this.dataCallback = this.function('dataSourceCallback');
-    this.context.canCallBack = this.dataCallback !== undefined;
-    const initialize = this.function('_initialize');
-    if (initialize !== undefined) guarded('start', () => initialize());
-    this.checkVersion();
-    this.run('gadgetInit');
-    gadget.declarations.close();
+    try {
+      const imports = importsOf(module, this.context);
+      const { exports } = guarded('start', () => new WebAssembly.Instance(module, imports));
+      this.exports = exports;
+      this.context.memory.attach(exports['memory'] as WebAssembly.Memory);
+      this.dataCallback = this.function('dataSourceCallback');
+      this.context.canCallBack = this.dataCallback !== undefined;
+      const initialize = this.function('_initialize');
+      if (initialize !== undefined) guarded('start', () => initialize());
+      this.checkVersion();
+      this.run('gadgetInit');
+      gadget.declarations.close();
+    } catch (error) {
+      this.close();
+      throw error;
+    }
+  }
+
+  /** Calls no more of its functions: gives back what it holds of the machine. */
+  close(): void {
+    this.context.close();
   }
 
   /** Calls one of the optional functions that say what happens to the gadget. Throws GuestError when it fails. */

@@ -38,9 +38,8 @@ class MapHandle {
 }
 
 export function mapFunctions(context: Context): HostFunctions {
-  const { memory, handles } = context;
+  const { memory, handles, madeMaps } = context;
   const { services } = context.gadget;
-  let made = 0;
   const map = (handle: number): MapHandle | undefined => handles.get(handle >>> 0, MapHandle);
   const failed = <T>(result: T, sentence: string): T => {
     context.complain(sentence);
@@ -79,7 +78,7 @@ export function mapFunctions(context: Context): HostFunctions {
       if (name === undefined) return 0;
       if (type === undefined) return failed(0, `newMap: maps of type ${typeNumber} cannot be made`);
       const sizes = [keySize, valueSize, maxEntries].map((size) => size >>> 0) as [number, number, number];
-      if ((sizes[0] + sizes[1]) * sizes[2] > MAX_MAP_SIZE || made >= MAX_MADE_MAPS)
+      if ((sizes[0] + sizes[1]) * sizes[2] > MAX_MAP_SIZE || madeMaps.size >= MAX_MADE_MAPS)
         return failed(0, `newMap: ${quoted(name)} is too large, or there are too many maps`);
       return attempt('newMap', 0, () => {
         const created = services.createMap({
@@ -91,7 +90,7 @@ export function mapFunctions(context: Context): HostFunctions {
         });
         const handle = handles.add(new MapHandle(created, true));
         if (handle === 0) created.close();
-        else made++;
+        else madeMaps.add(created);
         return handle;
       });
     },
@@ -150,7 +149,7 @@ export function mapFunctions(context: Context): HostFunctions {
       if (!found.isMade) return failed(1, 'mapRelease: only maps made by newMap can be closed');
       handles.release(mapHandle >>> 0);
       found.map.close();
-      made--;
+      madeMaps.delete(found.map);
       return 0;
     },
 
