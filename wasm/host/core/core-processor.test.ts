@@ -756,6 +756,31 @@ describe('what a module makes', () => {
   });
 });
 
+describe('what a module adds to one batch', () => {
+  it('is bounded over all columns, anew for each batch', async () => {
+    const s = new Script();
+    const names = ['a', 'b', 'c'];
+    const big = s.buffer(100_000);
+    const { processor, notes } = await s.run(
+      {
+        init: [
+          s.set('exec', 'getDataSource', s.text('exec')),
+          s.set('unset', 'dataSourceSubscribe', s.get('exec'), DATA, 0, 1n),
+          ...names.map((name) => s.set(name, 'dataSourceAddField', s.get('exec'), s.text(name), BYTES)),
+        ],
+        event: names.map((name) => s.note('fieldSet', s.get(name), '(local.get $data)', BYTES, big)),
+      },
+      [execSource()],
+    );
+    const events = Array.from({ length: 120 }, () => exec(1, ''));
+    processor.process(0, batchOf(events));
+    expect(notes().filter((status) => status === 0)).toHaveLength(Math.floor((32 << 20) / 100_000));
+    const before = notes().length;
+    processor.process(0, batchOf(events.slice(0, 40)));
+    expect(notes().slice(before)).toEqual(Array(120).fill(0));
+  });
+});
+
 describe('arrays without elements', () => {
   it('are bounded, too, while they wait to be taken on', async () => {
     const s = new Script();

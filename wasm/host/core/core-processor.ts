@@ -73,6 +73,7 @@ export class CoreProcessor {
       const served = this.gadget.sources[source]!;
       const subscriptions = instance.context.subscriptionsOf(served);
       if (subscriptions.length === 0) return;
+      served.beginBatch();
       guarded('dataSourceCallback', () => {
         if (served.source.type === 'single') callForRecords(instance, served, batch, subscriptions);
         else callForSnapshot(instance, served, batch, subscriptions);

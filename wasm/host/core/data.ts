@@ -3,7 +3,7 @@
 import { type Batch, MAX_BATCH_RECORDS, type Span } from '../../../runtime/data/batch.js';
 import type { DataSource } from '../../../runtime/data/data-source.js';
 import { type Field, type Locator, locateTail, locatorOf } from '../../../runtime/data/field.js';
-import { GuestColumn } from './guest-column.js';
+import { GuestColumn, Room } from './guest-column.js';
 
 /** A data source, as long as the gadget runs; instances of the module come and go. */
 export class ServedSource {
@@ -12,7 +12,8 @@ export class ServedSource {
   /** Whether outputs show it: the module can take that over. */
   isShown = true;
   private readonly fields = new Map<Field, ServedField>();
-  private readonly columns: GuestColumn[] = [];
+  private readonly columns: (GuestColumn | undefined)[] = [];
+  private readonly room = new Room();
 
   constructor(index: number, source: DataSource) {
     this.index = index;
@@ -26,13 +27,17 @@ export class ServedSource {
     return served;
   }
 
+  /** A batch is begun: one of a data source is worked on at a time, so the columns of the last one are free. */
+  beginBatch(): void {
+    for (const column of this.columns) column?.reset();
+    this.room.renew();
+  }
+
   /** Column `number` of a batch that came from the kernel, for writing. */
   columnOf(batch: Batch, { column, field }: ServedField): GuestColumn {
     const found = batch.columns[column!];
     if (found instanceof GuestColumn) return found;
-    // One batch of a data source is worked on at a time, so the column of the last one is free.
-    const mine = (this.columns[column!] ??= new GuestColumn(field.kind, MAX_BATCH_RECORDS));
-    mine.reset();
+    const mine = (this.columns[column!] ??= new GuestColumn(field.kind, MAX_BATCH_RECORDS, this.room));
     batch.columns[column!] = mine;
     return mine;
   }

@@ -6,6 +6,27 @@ import { type Kind, isFixed, widthOf } from '../../../runtime/data/kind.js';
 const FIRST_HEAP_SIZE = 4096;
 /** What a module may write into one column of one batch, in bytes. */
 const MAX_HEAP_SIZE = 16 * 1024 * 1024;
+/** A larger heap is not kept for the next batch. */
+const MAX_KEPT_HEAP_SIZE = 128 * 1024;
+/** What it may write into all columns of one batch. */
+const MAX_ROOM = 32 * 1024 * 1024;
+
+/** What the columns of one batch have left between them. */
+export class Room {
+  private left = MAX_ROOM;
+
+  /** False when that is more than there is. */
+  take(size: number): boolean {
+    if (size > this.left) return false;
+    this.left -= size;
+    return true;
+  }
+
+  /** For the next batch. */
+  renew(): void {
+    this.left = MAX_ROOM;
+  }
+}
 
 export class GuestColumn extends Column {
   private readonly isSet: Uint8Array;
@@ -15,11 +36,13 @@ export class GuestColumn extends Column {
   private heap: Uint8Array;
   private heapView: DataView;
   private used = 0;
+  private readonly room: Room;
 
-  /** A column for up to `rows` records, all of their values undefined. */
-  constructor(kind: Kind, rows: number, isSet = new Uint8Array(rows)) {
+  /** A column for up to `rows` records, all of their values undefined; `room`: of all columns of the batch. */
+  constructor(kind: Kind, rows: number, room: Room, isSet = new Uint8Array(rows)) {
     super(kind, new Uint8Array(isFixed(kind) ? rows * widthOf(kind) : 0), undefined, isSet);
     this.isSet = isSet;
+    this.room = room;
     this.starts = new Uint32Array(isFixed(kind) ? 0 : rows);
     this.ends = new Uint32Array(isFixed(kind) ? 0 : rows);
     this.heap = new Uint8Array(isFixed(kind) ? 0 : FIRST_HEAP_SIZE);
@@ -30,6 +53,7 @@ export class GuestColumn extends Column {
   reset(): void {
     this.isSet.fill(0);
     this.used = 0;
+    if (this.heap.length > MAX_KEPT_HEAP_SIZE) this.useHeap(new Uint8Array(FIRST_HEAP_SIZE));
   }
 
   /** Sets a value; false when it has not the kind's size, or there is no room for it. */
@@ -57,12 +81,16 @@ export class GuestColumn extends Column {
 
   private reserve(size: number): boolean {
     const needed = this.used + size;
-    if (needed > MAX_HEAP_SIZE) return false;
+    if (needed > MAX_HEAP_SIZE || !this.room.take(size)) return false;
     if (needed <= this.heap.length) return true;
     const heap = new Uint8Array(Math.min(MAX_HEAP_SIZE, Math.max(needed, this.heap.length * 2)));
     heap.set(this.heap.subarray(0, this.used));
+    this.useHeap(heap);
+    return true;
+  }
+
+  private useHeap(heap: Uint8Array): void {
     this.heap = heap;
     this.heapView = new DataView(heap.buffer);
-    return true;
   }
 }

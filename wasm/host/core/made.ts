@@ -3,7 +3,7 @@
 import { Batch, MAX_BATCH_RECORDS, OFFSETS_SIZE_BYTES, type Span } from '../../../runtime/data/batch.js';
 import { isFixed, widthOf } from '../../../runtime/data/kind.js';
 import { Data, DataArray, type ServedField, type ServedSource, fillPadded } from './data.js';
-import { GuestColumn } from './guest-column.js';
+import { GuestColumn, Room } from './guest-column.js';
 
 /** What a packet, or an array of them, takes of a budget besides its values, in bytes. */
 const PACKET_COST = 256;
@@ -170,16 +170,17 @@ function batchOf(source: ServedSource, packets: readonly MadePacket[]): Batch {
   const batch = new Batch(stride * packets.length);
   for (let row = 0; row <= packets.length; row++) batch.offsets[row] = OFFSETS_SIZE_BYTES + stride * row;
   batch.reset(packets.length);
+  const room = new Room();
   packets.forEach((packet, row) => {
-    for (const [field, value] of packet.values) setValue(batch, row, field, value, packets.length);
+    for (const [field, value] of packet.values) setValue(batch, row, field, value, room);
   });
   return batch;
 }
 
-function setValue(batch: Batch, row: number, served: ServedField, value: Uint8Array, rows: number): void {
+function setValue(batch: Batch, row: number, served: ServedField, value: Uint8Array, room: Room): void {
   const { kind, location } = served.field;
   if (served.column !== undefined) {
-    const column = (batch.columns[served.column] ??= new GuestColumn(kind, rows));
+    const column = (batch.columns[served.column] ??= new GuestColumn(kind, batch.count, room));
     (column as GuestColumn).put(row, value);
   } else if (location.in === 'record') {
     fillPadded(batch.bytes, batch.offsets[row]! + location.offset, location.size, value);
