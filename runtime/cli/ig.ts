@@ -103,7 +103,7 @@ const DECLARED: Readonly<Record<string, () => Promise<Command>>> = {
 };
 
 const [asked = ''] = process.argv.slice(2);
-const isDeclared = program.commands.some((command) => command.name() === asked);
+const isDeclared = asked === 'version' || program.commands.some((command) => command.name() === asked);
 for (const [name, declare] of isDeclared ? [] : Object.entries(DECLARED)) {
   if (name !== asked && Object.hasOwn(DECLARED, asked)) continue;
   const group = await declare();
