@@ -170,11 +170,13 @@ function lastWords(instances: readonly WebAssembly.Instance[]): string {
 }
 
 /** What the generated source calls to copy a list of bytes out of the module's memory. */
-function readBytes(memory: ArrayBuffer, pointer: number, length: number): ArrayBuffer {
+function readBytes(memory: SharedArrayBuffer, pointer: number, length: number): ArrayBuffer {
   if (pointer + length > memory.byteLength) {
     throw new RangeError(`it returned ${length} bytes at ${pointer}, which is outside its memory`);
   }
-  return memory.slice(pointer, pointer + length);
+  const bytes = new Uint8Array(length);
+  bytes.set(new Uint8Array(memory, pointer, length));
+  return bytes.buffer;
 }
 
 const DECODER = new TextDecoder();

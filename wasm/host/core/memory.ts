@@ -22,8 +22,7 @@ export class GuestMemory {
 
   /** A view of `size` bytes; undefined when they lie outside the memory. It ends when the module runs on. */
   at(address: number, size: number): Uint8Array | undefined {
-    this.refresh();
-    if (address + size > this.bytes.length) return undefined;
+    if (!this.holds(address, size)) return undefined;
     return size === 0 ? EMPTY : this.bytes.subarray(address, address + size);
   }
 
@@ -49,24 +48,27 @@ export class GuestMemory {
 
   /** False when the address lies outside the memory; so with all that follow. */
   setU32(address: number, value: number): boolean {
-    this.refresh();
-    if (address + 4 > this.bytes.length) return false;
+    if (!this.holds(address, 4)) return false;
     this.view.setUint32(address, value, true);
     return true;
   }
 
   setU64(address: number, value: bigint): boolean {
-    this.refresh();
-    if (address + 8 > this.bytes.length) return false;
+    if (!this.holds(address, 8)) return false;
     this.view.setBigUint64(address, value, true);
     return true;
   }
 
-  /** A memory that grew has another buffer. */
-  private refresh(): void {
+  /**
+   * Whether these bytes are in the memory. As that is shared, views of it stay when it grows; asking for its buffer
+   * takes longer than most of what a module asks the host for.
+   */
+  private holds(address: number, size: number): boolean {
+    if (address + size <= this.bytes.length) return true;
     const buffer = this.memory?.buffer;
-    if (buffer === undefined || buffer === this.bytes.buffer) return;
+    if (buffer === undefined || buffer === this.bytes.buffer) return false;
     this.bytes = new Uint8Array(buffer);
     this.view = new DataView(buffer);
+    return address + size <= this.bytes.length;
   }
 }
