@@ -92,6 +92,9 @@ describe('args', () => {
       "sh -c 'while /bin/true; do whoami; done'",
     );
     expect(args('a', '', '$x', '*', '~', 'a\\b', 'größe')).toBe(`a '' '$x' '*' '~' 'a\\b' 'größe'`);
+    expect(args('a', '$x', 'b', 'c', '', '*', 'd', '')).toBe(`a '$x' b c '' '*' d ''`);
+    expect(args('*', 'b')).toBe(`'*' b`);
+    expect(args()).toBe('');
     expect(args('a', "it's", "'")).toBe(`a 'it'\\''s' ''\\'''`);
   });
 

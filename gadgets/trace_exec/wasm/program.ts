@@ -22,7 +22,7 @@ exec.onEvent(() => {
   const number = errorRaw.value;
   ret.value = -(<i32>number);
   if (error.wanted) writeError(number);
-  if (args.wanted) writeArgs();
+  if (args.wanted) writeQuoted(args, argv.read());
   if (command.wanted) writeCommand();
   return true;
 });
@@ -35,22 +35,13 @@ function writeError(number: u32): void {
   error.integer(number);
 }
 
-function writeArgs(): void {
-  args.text('');
-  argv.rewind();
-  for (let first = true; argv.next(); first = false) {
-    if (!first) args.byte(SPACE);
-    writeQuoted(args, argv.current, first);
-  }
-}
-
 function writeCommand(): void {
   const path = filename.read();
   command.bytes(path);
   argv.rewind();
   if (argv.next() && path.size == 0) command.bytes(argv.current);
-  while (argv.next()) {
-    command.byte(SPACE);
-    command.bytes(argv.current);
-  }
+  const rest = argv.rest();
+  if (rest.size == 0) return;
+  command.byte(SPACE);
+  command.join(rest, SPACE);
 }

@@ -1,7 +1,8 @@
-// Quotes a word for a POSIX shell; with bash's $'…' where only that can say it in visible characters.
+// Quotes words for a POSIX shell; with bash's $'…' where only that can say it in visible characters.
 
 import { Bytes, BytesColumn } from 'ig';
 
+const SPACE: u8 = 0x20;
 const QUOTE: u8 = 0x27;
 const BACKSLASH: u8 = 0x5c;
 const HEX_DIGITS = memory.data<u8>([
@@ -26,13 +27,57 @@ const RESERVED: StaticArray<string> = [
   'if', 'then', 'elif', 'else', 'fi', 'time', 'for', 'in', 'until', 'while', 'do', 'done', 'case', 'esac',
   'coproc', 'select', 'function',
 ];
+/** A bit for each letter that one of them begins with, which spares most words the comparisons. */
+let RESERVED_LETTERS: u32 = 0;
+for (let i = 0; i < RESERVED.length; i++) RESERVED_LETTERS |= 1 << (RESERVED[i].charCodeAt(0) - 0x61);
 
-/** Writes `word`; `first` is whether a shell would look for a command, an assignment or a reserved word in it. */
-export function writeQuoted(out: BytesColumn, word: Bytes, first: bool): void {
+/** Words that need nothing, one after the other. */
+const plain = new Bytes();
+/** One that may need more. */
+const word = new Bytes();
+
+/** Writes a list of words with spaces between them. Those that need nothing, mostly all of them, go in one piece. */
+export function writeQuoted(out: BytesColumn, list: Bytes): void {
+  const end = list.start + list.size;
+  out.copy(list.start, 0);
+  plain.start = list.start;
+  for (let at = list.start; at < end; at++) {
+    word.start = at;
+    while (at < end && isPlain(load<u8>(at))) at++;
+    const first = word.start == list.start;
+    if (at > word.start && (at == end || load<u8>(at) == 0)) {
+      word.size = <u32>(at - word.start);
+      if (!first || !isGrammar(word)) continue;
+    }
+    while (at < end && load<u8>(at) != 0) at++;
+    word.size = <u32>(at - word.start);
+    writePlain(out, list, word.start);
+    if (!first) out.byte(SPACE);
+    writeWord(out, word, first);
+    plain.start = at + 1;
+  }
+  writePlain(out, list, end);
+}
+
+@inline
+function isPlain(byte: u8): bool {
+  return byte < 0x80 && unchecked(NEEDS[byte]) == PLAIN;
+}
+
+/** Writes the plain words that end before `end`, if there are any. */
+function writePlain(out: BytesColumn, list: Bytes, end: usize): void {
+  if (plain.start >= end) return;
+  if (plain.start > list.start) out.byte(SPACE);
+  plain.size = <u32>(end - plain.start);
+  out.join(plain, SPACE);
+}
+
+/** `first` is whether a shell would look for a command, an assignment or a reserved word in it. */
+function writeWord(out: BytesColumn, word: Bytes, first: bool): void {
   const needs = needsOf(word, first);
-  if (needs == PLAIN) out.bytes(word);
-  else if (needs == SINGLE_QUOTES) writeSingleQuoted(out, word);
-  else writeEscaped(out, word);
+  if (needs == SINGLE_QUOTES) writeSingleQuoted(out, word);
+  else if (needs == ESCAPES) writeEscaped(out, word);
+  else out.bytes(word);
 }
 
 function needsOf(word: Bytes, first: bool): u8 {
@@ -55,9 +100,11 @@ function needsOf(word: Bytes, first: bool): u8 {
   return needs;
 }
 
-/** Whether the shell would not take the word for a command's name. */
+/** Whether the shell would not take the word, which is not empty, for a command's name. */
 function isGrammar(word: Bytes): bool {
   for (let i: u32 = 0; i < word.size; i++) if (word[i] == 0x3d) return true; // `=`: an assignment
+  const letter = load<u8>(word.start) - 0x61;
+  if (letter > 25 || ((RESERVED_LETTERS >> letter) & 1) == 0) return false;
   for (let i = 0; i < RESERVED.length; i++) if (word.equals(unchecked(RESERVED[i]))) return true;
   return false;
 }

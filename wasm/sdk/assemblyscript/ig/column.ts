@@ -1,6 +1,6 @@
 // Fields that the module adds or emits: one value per event, kept until the patch is made of them.
 
-import { Bytes } from './bytes';
+import { Bytes, copyBytes, copyJoined } from './bytes';
 import { kindOf } from './kind';
 import { Table } from './table';
 
@@ -168,7 +168,7 @@ export class BytesColumn extends Column {
   copy(start: usize, size: u32): void {
     if (!this.wanted) return;
     this.reserve(size);
-    memory.copy(this.buffer + this.used, start, size);
+    copyBytes(this.buffer + this.used, start, size);
     this.used += size;
     this.written = true;
   }
@@ -177,6 +177,17 @@ export class BytesColumn extends Column {
   @inline
   bytes(view: Bytes): void {
     this.copy(view.start, view.size);
+  }
+
+  /** Writes the strings of a list, each with its NUL but perhaps the last, with `separator` between them. */
+  join(list: Bytes, separator: u8): void {
+    if (!this.wanted) return;
+    let size = list.size;
+    if (size > 0 && load<u8>(list.start + size - 1) == 0) size--;
+    this.reserve(size);
+    copyJoined(this.buffer + this.used, list.start, size, separator);
+    this.used += size;
+    this.written = true;
   }
 
   /** Writes one string of a list. */

@@ -1,6 +1,6 @@
 // Fields of the current event: declared by name, found once, read in place.
 
-import { Bytes } from './bytes';
+import { Bytes, zeroBytes } from './bytes';
 import { Kind, Place, kindName, kindOf } from './kind';
 
 /** Address of the current event's record, its size in bytes, and its number. Set by the loop over a batch. */
@@ -189,6 +189,16 @@ export class ArrayField<T extends number> extends Field {
   }
 }
 
+/** Where the string at `at` ends: its NUL, or `end`. */
+function endOfString(at: usize, end: usize): usize {
+  for (; at + 8 <= end; at += 8) {
+    const zeros = zeroBytes(load<u64>(at));
+    if (zeros != 0) return at + (<usize>ctz(zeros) >> 3);
+  }
+  while (at < end && load<u8>(at) != 0) at++;
+  return at;
+}
+
 /** Text or bytes. */
 @final
 export class BytesField extends Field {
@@ -213,10 +223,7 @@ export class BytesField extends Field {
     const view = this.view;
     this.locate(view);
     if (this.kind == Kind.CSTRING) {
-      const limit = view.size;
-      let size: u32 = 0;
-      while (size < limit && load<u8>(view.start + size) != 0) size++;
-      view.size = size;
+      view.size = <u32>(endOfString(view.start, view.start + view.size) - view.start);
     }
     return view;
   }
@@ -251,6 +258,14 @@ export class StringsField extends Field {
     return this.all;
   }
 
+  /** What `next` has not come to, each string with its NUL; of the same view as `read`. */
+  rest(): Bytes {
+    const all = this.all;
+    all.start = min(this.position, this.end);
+    all.size = <u32>(this.end - all.start);
+    return all;
+  }
+
   /** Starts with the current event's list, before its first string. */
   rewind(): void {
     this.locate(this.all);
@@ -263,8 +278,7 @@ export class StringsField extends Field {
     const start = this.position;
     const end = this.end;
     if (start >= end) return false;
-    let stop = start;
-    while (stop < end && load<u8>(stop) != 0) stop++;
+    const stop = endOfString(start, end);
     this.current.start = start;
     this.current.size = <u32>(stop - start);
     this.position = stop + 1;
