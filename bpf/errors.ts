@@ -78,6 +78,7 @@ export function isSystemError(error: unknown): error is SystemError {
 /** Linux capability numbers, include/uapi/linux/capability.h. */
 const CAPABILITY_BITS = {
   CAP_NET_ADMIN: 12n,
+  CAP_NET_RAW: 13n,
   CAP_SYS_PTRACE: 19n,
   CAP_SYS_ADMIN: 21n,
   CAP_SYS_RESOURCE: 24n,

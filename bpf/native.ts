@@ -58,6 +58,10 @@ export interface NativeObject {
     offset: number,
   ): NativeLink;
   attachIter(program: string, mapFd: number): NativeLink;
+  attachKprobeMulti(program: string, isReturn: boolean, pattern: string): NativeLink;
+  attachCgroup(program: string, directory: string): NativeLink;
+  attachTcx(program: string, isEgress: boolean, networkInterface: string): NativeLink;
+  attachSocket(program: string): NativeLink;
   close(): void;
 }
 

@@ -56,9 +56,20 @@ Napi::Value boot_now_ns(const Napi::CallbackInfo &info) {
     return Napi::Number::New(info.Env(), boot.tv_sec * 1e9 + boot.tv_nsec);
 }
 
+// Sections of programs for network interfaces with more in their names than libbpf 1.1 takes: a direction, a
+// name.
+void register_sections() {
+    for (const char *section : {"classifier+", "tc+", "tcx+"})
+        libbpf_register_prog_handler(section, BPF_PROG_TYPE_SCHED_CLS, bpf_attach_type(0), nullptr);
+    libbpf_register_prog_handler("socket1", BPF_PROG_TYPE_SOCKET_FILTER, bpf_attach_type(0), nullptr);
+}
+
 Napi::Object init(Napi::Env env, Napi::Object exports) {
     static std::once_flag once;
-    std::call_once(once, [] { libbpf_set_print(LogCapture::print); });
+    std::call_once(once, [] {
+        libbpf_set_print(LogCapture::print);
+        register_sections();
+    });
 
     auto link = BpfLink::define(env);
     env.SetInstanceData(new AddonData{Napi::Persistent(link)});

@@ -24,12 +24,17 @@ class BpfLink : public Napi::ObjectWrap<BpfLink> {
     ~BpfLink() { destroy(); }
 
     void own(bpf_link *link) { link_ = link; }
+    // An attachment that lasts as long as this descriptor.
+    void own(int fd) { fd_ = fd; }
 
   private:
     void destroy() {
         if (link_)
             bpf_link__destroy(link_);
+        if (fd_ >= 0)
+            ::close(fd_);
         link_ = nullptr;
+        fd_ = -1;
     }
 
     void close(const Napi::CallbackInfo &) { destroy(); }
@@ -91,6 +96,7 @@ class BpfLink : public Napi::ObjectWrap<BpfLink> {
     }
 
     bpf_link *link_ = nullptr;
+    int fd_ = -1;
 };
 
 } // namespace ig

@@ -1,9 +1,14 @@
 // An eBPF object: opened from an ELF file in memory, changed, loaded, its programs attached.
 #pragma once
 
+#include <arpa/inet.h>
+#include <linux/if_ether.h>
+#include <linux/if_packet.h>
 #include <linux/perf_event.h>
+#include <net/if.h>
 #include <pthread.h>
 #include <signal.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 
 #include <bpf/btf.h>
@@ -55,6 +60,10 @@ class BpfObject : public Napi::ObjectWrap<BpfObject> {
                                InstanceMethod<&BpfObject::attach_kprobe>("attachKprobe"),
                                InstanceMethod<&BpfObject::attach_uprobe>("attachUprobe"),
                                InstanceMethod<&BpfObject::attach_iter>("attachIter"),
+                               InstanceMethod<&BpfObject::attach_kprobe_multi>("attachKprobeMulti"),
+                               InstanceMethod<&BpfObject::attach_cgroup>("attachCgroup"),
+                               InstanceMethod<&BpfObject::attach_tcx>("attachTcx"),
+                               InstanceMethod<&BpfObject::attach_socket>("attachSocket"),
                                InstanceMethod<&BpfObject::close>("close"),
                            });
     }
@@ -272,6 +281,20 @@ class BpfObject : public Napi::ObjectWrap<BpfObject> {
         return wrap;
     }
 
+    Napi::Value owned_fd(const Napi::CallbackInfo &info, int fd, int err) {
+        if (fd < 0)
+            throw system_error(info.Env(), err, "attaching " + text_of(info[0]));
+        Napi::Object wrap;
+        try {
+            wrap = info.Env().GetInstanceData<AddonData>()->link.New({});
+        } catch (...) {
+            ::close(fd);
+            throw;
+        }
+        BpfLink::Unwrap(wrap)->own(fd);
+        return wrap;
+    }
+
     // attach(program): as its section says, for every kind libbpf knows.
     Napi::Value attach(const Napi::CallbackInfo &info) {
         LogCapture log;
@@ -340,6 +363,61 @@ class BpfObject : public Napi::ObjectWrap<BpfObject> {
         }
         LogCapture log;
         return owned(info, bpf_program__attach_iter(program(info), &opts), log);
+    }
+
+    // attachKprobeMulti(program, isReturn, pattern)
+    Napi::Value attach_kprobe_multi(const Napi::CallbackInfo &info) {
+        LIBBPF_OPTS(bpf_kprobe_multi_opts, opts);
+        opts.retprobe = info[1].As<Napi::Boolean>();
+        LogCapture log;
+        return owned(
+            info, bpf_program__attach_kprobe_multi_opts(program(info), text_of(info[2]).c_str(), &opts), log);
+    }
+
+    // attachCgroup(program, directory): to that cgroup of version 2 and those below.
+    Napi::Value attach_cgroup(const Napi::CallbackInfo &info) {
+        bpf_program *prog = program(info);
+        int cgroup = open(text_of(info[1]).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (cgroup < 0)
+            throw system_error(info.Env(), errno, "opening the cgroup " + text_of(info[1]));
+        LogCapture log;
+        bpf_link *link = bpf_program__attach_cgroup(prog, cgroup);
+        int err = errno;
+        ::close(cgroup);
+        errno = err;
+        return owned(info, link, log);
+    }
+
+    // attachTcx(program, isEgress, interface)
+    Napi::Value attach_tcx(const Napi::CallbackInfo &info) {
+        int prog = bpf_program__fd(program(info));
+        int interface = if_nametoindex(text_of(info[2]).c_str());
+        if (!interface)
+            throw system_error(info.Env(), errno, "finding the network interface " + text_of(info[2]));
+        // BPF_TCX_INGRESS and BPF_TCX_EGRESS, include/uapi/linux/bpf.h; libbpf 1.1 only passes them on.
+        auto direction = bpf_attach_type(info[1].As<Napi::Boolean>() ? 47 : 46);
+        int fd = bpf_link_create(prog, interface, direction, nullptr);
+        return owned_fd(info, fd, errno);
+    }
+
+    // attachSocket(program): to a packet socket, which gets what all interfaces of this network namespace
+    // send and receive. Nobody reads it, so it may hold next to nothing.
+    Napi::Value attach_socket(const Napi::CallbackInfo &info) {
+        int prog = bpf_program__fd(program(info));
+        // Of no protocol until it has its filter: nothing comes in before.
+        int fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
+        int least = 0;
+        sockaddr_ll all{};
+        all.sll_family = AF_PACKET;
+        all.sll_protocol = htons(ETH_P_ALL);
+        if (fd >= 0 && (setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &least, sizeof(least)) ||
+                        setsockopt(fd, SOL_SOCKET, SO_ATTACH_BPF, &prog, sizeof(prog)) ||
+                        bind(fd, reinterpret_cast<sockaddr *>(&all), sizeof(all)))) {
+            int err = errno;
+            ::close(fd);
+            return owned_fd(info, -1, err);
+        }
+        return owned_fd(info, fd, errno);
     }
 
     bpf_object *object_ = nullptr;

@@ -10,12 +10,17 @@ import {
 } from '../errors.js';
 import { Link } from '../link.js';
 import type { NativeObject } from '../native.js';
+import { cgroup } from './cgroup.js';
 import { generic } from './generic.js';
 import { iter } from './iter.js';
 import type { AttachKind, AttachOptions, AttachRequest } from './kind.js';
 import { kprobe } from './kprobe.js';
+import { kprobeMulti } from './kprobe_multi.js';
+import { ksyscall } from './ksyscall.js';
 import { perfEvent } from './perf_event.js';
 import { rawTracepoint } from './raw_tracepoint.js';
+import { socket } from './socket.js';
+import { tc } from './tc.js';
 import { tracepoint } from './tracepoint.js';
 import { tracing } from './tracing.js';
 import { uprobe } from './uprobe.js';
@@ -38,10 +43,18 @@ const KINDS: Readonly<Record<string, AttachKind>> = {
   uretprobe: uprobe,
   perf_event: perfEvent,
   iter,
-  ksyscall: generic,
-  kretsyscall: generic,
-  'kprobe.multi': generic,
-  'kretprobe.multi': generic,
+  ksyscall,
+  kretsyscall: ksyscall,
+  'kprobe.multi': kprobeMulti,
+  'kretprobe.multi': kprobeMulti,
+  cgroup,
+  cgroup_skb: cgroup,
+  sockops: cgroup,
+  classifier: tc,
+  tc,
+  tcx: tc,
+  socket,
+  socket1: socket,
   usdt: generic,
   freplace: generic,
 };
@@ -85,7 +98,7 @@ export function attach(
         hook,
       },
     );
-  const request: AttachRequest = { native, program: program.name, kind, target, options };
+  const request: AttachRequest = { native, program: program.name, kind, target, sectionTarget, options };
   try {
     return new Link(program.name, hook, attacher.attach(request), onClose);
   } catch (error) {

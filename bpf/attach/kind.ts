@@ -4,7 +4,10 @@ import type { Capability } from '../errors.js';
 
 /** What a caller may say beyond the section. */
 export interface AttachOptions {
-  /** The hook in place of the section's: `sched/sched_process_exec`, `tcp_connect`, `/bin/bash:readline`. */
+  /**
+   * The hook in place of the section's: `sched/sched_process_exec`, `tcp_connect`, `/bin/bash:readline`. For cgroup
+   * programs a cgroup's directory, for tc programs a network interface.
+   */
   target?: string;
   /** perf_event: samples per second and CPU; 49 when left out. */
   frequencyHz?: number;
@@ -21,6 +24,8 @@ export interface AttachRequest {
   readonly kind: string;
   /** What to attach to; empty if neither section nor caller says. */
   readonly target: string;
+  /** What the section alone says. */
+  readonly sectionTarget: string;
   readonly options: AttachOptions;
 }
 

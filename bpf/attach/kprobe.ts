@@ -18,9 +18,8 @@ export const kprobe: AttachKind = {
     return [native.attachKprobe(program, isReturn, symbol, Number(offset ?? 0))];
   },
   missing({ target }, code) {
-    // The kprobe PMU is there since Linux 4.17 wherever kprobe events are.
-    if (!existsSync('/sys/bus/event_source/devices/kprobe'))
-      return { why: 'the kernel is built without kprobes', option: 'CONFIG_KPROBE_EVENTS' };
+    const lacking = kprobesLacking();
+    if (lacking !== undefined) return lacking;
     const symbol = target.replace(/\+.*/, '');
     if (code === 'ENOENT' && !isKernelSymbol(symbol)) return { why: `the kernel has no function ${symbol}` };
     if (code === 'ENOENT' || code === 'EINVAL' || code === 'EADDRNOTAVAIL')
@@ -28,6 +27,14 @@ export const kprobe: AttachKind = {
     return undefined;
   },
 };
+
+/** Why no kprobe can be, if none can. */
+export function kprobesLacking(): { why: string; option: string } | undefined {
+  // The kprobe PMU is there since Linux 4.17 wherever kprobe events are.
+  return existsSync('/sys/bus/event_source/devices/kprobe')
+    ? undefined
+    : { why: 'the kernel is built without kprobes', option: 'CONFIG_KPROBE_EVENTS' };
+}
 
 /** Whether the kernel, modules included, has a function of that name. */
 export function isKernelSymbol(symbol: string): boolean {

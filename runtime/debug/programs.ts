@@ -22,8 +22,6 @@ interface Probe {
   /** How it is attached; left out, it is only loaded. */
   readonly attach?: () => AttachOptions;
   readonly capabilities?: readonly Capability[];
-  /** What the kernel needs for it, told where it refuses. */
-  readonly since?: string;
 }
 
 const asItSays = (): AttachOptions => ({});
@@ -38,12 +36,7 @@ const PROBES: readonly Probe[] = [
   { kind: 'tp_btf', program: 'on_tp_btf', attach: asItSays },
   { kind: 'kprobe', program: 'on_kprobe', attach: asItSays },
   { kind: 'kretprobe', program: 'on_kretprobe', attach: asItSays },
-  {
-    kind: 'kprobe.multi',
-    program: 'on_kprobe_multi',
-    attach: asItSays,
-    since: 'Linux 5.18 and CONFIG_FPROBE',
-  },
+  { kind: 'kprobe.multi', program: 'on_kprobe_multi', attach: asItSays },
   { kind: 'fentry', program: 'on_fentry', attach: asItSays },
   { kind: 'fexit', program: 'on_fexit', attach: asItSays },
   { kind: 'fmod_ret', program: 'on_fmod_ret', attach: asItSays },
@@ -86,13 +79,10 @@ function probeObject(): Uint8Array {
   return readFileSync(path);
 }
 
-async function verdictOf(elf: Uint8Array, probe: Probe): Promise<Verdict> {
-  const verdict = await tried(elf, probe);
-  if (verdict.state !== 'no' || probe.since === undefined) return verdict;
-  return no(`${verdict.detail} (needs ${probe.since})`);
-}
-
-async function tried(elf: Uint8Array, { program, attach, capabilities = TRACING }: Probe): Promise<Verdict> {
+async function verdictOf(
+  elf: Uint8Array,
+  { program, attach, capabilities = TRACING }: Probe,
+): Promise<Verdict> {
   const spec = ObjectSpec.open(elf, 'ig_debug');
   for (const { name } of spec.programs) spec.setAutoload(name, name === program);
   let loaded;
