@@ -7,6 +7,7 @@ import {
   type Link,
   NotSupportedByKernelError,
   ObjectSpec,
+  PermissionError,
   type SharedMap,
   hasKernelBtf,
   KERNEL_BTF_PATH,
@@ -205,7 +206,7 @@ export class Gadget {
       } catch (error) {
         object.close();
         // A kernel that lacks what an optional program needs runs the gadget without it.
-        const program = error instanceof NotSupportedByKernelError ? error.program : undefined;
+        const program = isOfKernel(error) ? error.program : undefined;
         if (program === undefined || !(this.metadata.programs[program.toLowerCase()]?.optional ?? false))
           throw error;
         if (!enabled.delete(program)) throw error;
@@ -256,6 +257,12 @@ export class Gadget {
   close(): void {
     this.object.close();
   }
+}
+
+/** Whether it is the kernel that lacks or refuses something, whoever asks for it. */
+function isOfKernel(error: unknown): error is BpfError {
+  if (error instanceof PermissionError) return error.capabilities.length === 0;
+  return error instanceof NotSupportedByKernelError;
 }
 
 function isTracing(section: string): boolean {
@@ -319,7 +326,7 @@ export class LoadedGadget {
         this.links.push(program.attach(elsewhere ? { target } : {}));
       } catch (error) {
         const optional = this.metadata.programs[program.name.toLowerCase()]?.optional ?? false;
-        if (!(optional && error instanceof NotSupportedByKernelError)) throw error;
+        if (!(optional && isOfKernel(error))) throw error;
         notes.push(error.message);
       }
     }
