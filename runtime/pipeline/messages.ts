@@ -5,6 +5,7 @@ import type { DataSourceSpec } from '../data/spec.js';
 import type { TableChange } from '../containers/change.js';
 import type { SelectorOptions } from '../containers/selector.js';
 import type { Naming } from './containers.js';
+import type { ModuleTraces } from './absent-module.js';
 import type { ModuleFailure } from './modules.js';
 import type { Sightings } from './sightings.js';
 import type { PreparedGuest } from '../../wasm/host/component.js';
@@ -61,6 +62,8 @@ export interface ModuleConfig {
   readonly logLevel?: number;
   /** False after too many failures: the module's fields stay, undefined. */
   readonly enabled: boolean;
+  /** What it made of the data sources when it ran; with them, a module that is not enabled is not started either. */
+  readonly traces?: ModuleTraces;
   /** How long it gets nothing at first. */
   readonly restMs?: number;
 }
@@ -120,9 +123,13 @@ export type FromWorker =
       readonly fields: readonly FieldDescription[];
       /** What the Wasm module wants changed before the gadget is loaded. */
       readonly settings: readonly (readonly [key: string, value: string])[];
+      /** What each module has made of the data sources. */
+      readonly traces: readonly ModuleTraces[];
     }
-  /** What became of a swap: it failed when there is a reason, and the old modules run on. */
-  | { readonly type: 'swapped'; readonly failure?: string }
+  /** The new modules run, and have made that of the data sources. */
+  | { readonly type: 'swapped'; readonly traces: readonly ModuleTraces[] }
+  /** The old modules run on. */
+  | { readonly type: 'swapFailed'; readonly failure: string }
   /** The worker cannot go on. */
   | { readonly type: 'failed'; readonly name: string; readonly message: string }
   /** A line of a module's, of a level as above; `module` is its place. */

@@ -6,13 +6,15 @@ import type { Batch } from '../data/batch.js';
 import type { DataSource } from '../data/data-source.js';
 import { type Field, withOrigins } from '../data/field.js';
 import type { Control } from './control.js';
+import { AbsentModule, type ModuleTraces, fieldsBefore, tracesOf } from './absent-module.js';
 import { type GuestModule, type GuestServices, openGuest } from './guest-module.js';
 import { MAX_GUEST_FAILURES, restMs } from './limits.js';
 import { called } from './module-name.js';
 import type { ModuleConfig } from './messages.js';
 
-/** Ticks that are made up for when there was no time for them. */
+/** Ticks that are made up for when there was no time for them, and how long that may keep events waiting. */
 const MAX_LATE_TICKS = 1000;
+const MAX_LATE_MS = 50;
 
 /** What a module that failed is reported by. */
 export interface ModuleFailure {
@@ -48,10 +50,15 @@ export class Modules {
     sources: readonly DataSource[],
     services: GuestServices,
   ): Promise<readonly DataSource[]> {
+    const { enabled, traces } = config;
+    const before = fieldsBefore(sources);
     this.control.enterGuest(this.runners.length);
     try {
-      const module = await openGuest(config, sources, services);
-      this.runners.push(new Runner(module, config, sources.length));
+      const isAbsent = !enabled && traces !== undefined;
+      const module = isAbsent
+        ? new AbsentModule(traces, sources)
+        : await openGuest(config, sources, services);
+      this.runners.push(new Runner(module, config, sources.length, tracesOf(module, sources, before)));
       return module.madeSources ?? [];
     } catch (error) {
       throw namedAfter(config, error);
@@ -85,6 +92,16 @@ export class Modules {
     return this.runners.flatMap(({ module }) => module.settings ?? []);
   }
 
+  /** What each module has made of the data sources, for a worker that is to go on without one. */
+  get traces(): readonly ModuleTraces[] {
+    return this.runners.map(({ module, made, sees }) => ({
+      ...made,
+      hidden: Array.from({ length: sees }, (_, source) => source).filter(
+        (source) => module.isShown?.(source) === false,
+      ),
+    }));
+  }
+
   /** False for a data source that a module hides. */
   isShown(source: number): boolean {
     return this.runners.every(({ module, sees }) => source >= sees || (module.isShown?.(source) ?? true));
@@ -104,8 +121,11 @@ export class Modules {
   /** Between batches: the ticks that are due, then what the modules made goes on. */
   turn(nowMs: number, chains: readonly MadeTaker[]): void {
     for (const [i, runner] of this.runners.entries()) {
-      for (const dueMs of runner.dueTicks(nowMs))
+      for (const dueMs of runner.dueTicks(nowMs)) {
         this.visit(i, (module) => module.tick?.(BigInt(Math.round(dueMs * 1e6))));
+        // What many ticks make is too much to be kept.
+        this.passOn(i, chains);
+      }
       this.passOn(i, chains);
     }
   }
@@ -176,12 +196,19 @@ class Runner {
   enabled: boolean;
   /** How many data sources it knows. */
   readonly sees: number;
+  readonly made: Omit<ModuleTraces, 'hidden'>;
   /** In a row. */
   failures = 0;
   private idleUntilMs: number;
   tickDueMs = Infinity;
 
-  constructor(module: GuestModule, { name, enabled, restMs = 0 }: ModuleConfig, sees: number) {
+  constructor(
+    module: GuestModule,
+    { name, enabled, restMs = 0 }: ModuleConfig,
+    sees: number,
+    made: Omit<ModuleTraces, 'hidden'>,
+  ) {
+    this.made = made;
     this.name = name;
     this.module = module;
     this.enabled = enabled;
@@ -205,7 +232,9 @@ class Runner {
     const { tickMs } = this.module;
     if (tickMs === undefined || tickMs === 0) return;
     if (this.tickDueMs === Infinity) this.tickDueMs = nowMs + tickMs;
+    const untilMs = performance.now() + MAX_LATE_MS;
     for (let late = 0; this.tickDueMs <= nowMs && late < MAX_LATE_TICKS; late++) {
+      if (late > 0 && performance.now() > untilMs) break;
       const dueMs = this.tickDueMs;
       this.tickDueMs += tickMs;
       if (this.isReady(performance.now())) yield dueMs;

@@ -6,6 +6,7 @@ import { Control, type Counts } from './control.js';
 import { PipelineError } from './errors.js';
 import { MAX_GUEST_FAILURES, restMs } from './limits.js';
 import { GADGETS_MODULE, called } from './module-name.js';
+import type { ModuleTraces } from './absent-module.js';
 import type { ModuleFailure } from './modules.js';
 import type {
   FieldDescription,
@@ -62,11 +63,21 @@ interface ModuleState {
   /** Whether it goes on. */
   enabled: boolean;
   restMs: number;
+  /** Failures that were told. */
+  warnings: number;
 }
 
 function stateOf({ name, enabled }: ModuleConfig): ModuleState {
-  return { name, enabled, timeouts: 0, restMs: 0 };
+  return { name, enabled, timeouts: 0, restMs: 0, warnings: 0 };
 }
+
+/** What a module took too much of, so that its worker had to be ended. */
+type Excess = 'time' | 'memory';
+
+/** Failures of one module that are told one by one; it may fail every other batch. */
+const MAX_WARNINGS = 10;
+/** Names of errors that are a module's fault. */
+const GUEST_ERRORS = new Set(['GuestError', 'PatchError', 'InvalidModuleError']);
 
 interface Swap {
   readonly modules: readonly ModuleConfig[];
@@ -91,6 +102,8 @@ export class Pipeline {
   private terminating: Promise<unknown> | undefined;
   private stopping = false;
   private modules: ModuleState[];
+  /** What each module has made of the data sources; empty before the first start. */
+  private traces: readonly ModuleTraces[] = [];
   /** Under way: the modules that are to take the place of those that run. */
   private swapping: Swap | undefined;
   private finished: (() => void) | undefined;
@@ -124,7 +137,7 @@ export class Pipeline {
       const sequence = this.control.guestSequence;
       const now = performance.now();
       if (!this.isReady || sequence % 2 === 0 || sequence !== visit) [visit, since] = [sequence, now];
-      else if (now - since > this.config.guestBudgetMs) void this.replaceHangingWorker();
+      else if (now - since > this.config.guestBudgetMs) void this.replaceWorker('time');
     }, WATCH_EVERY_MS);
   }
 
@@ -188,11 +201,26 @@ export class Pipeline {
       const timer = setTimeout(() => this.finished?.(), STOP_BUDGET_MS + this.config.guestBudgetMs);
       await done;
       clearTimeout(timer);
-      await this.worker?.terminate();
+      if (this.worker !== undefined) await this.endHanging(this.worker);
     }
     this.worker = undefined;
     this.endSwap('the run has ended');
     this.control.settle(this.control.guestSequence % 2 === 1 ? 'lostGuest' : 'lostOutput');
+  }
+
+  /** Ends a worker that does not come to its end. */
+  private async endHanging(worker: Worker): Promise<void> {
+    const module = this.moduleInside;
+    await worker.terminate();
+    if (module === undefined) return;
+    this.listener.warn(
+      `${module} took longer than ${this.config.guestBudgetMs} ms when the run ended and was stopped; what it was given is lost`,
+    );
+  }
+
+  /** The module that the worker is in now. */
+  private get moduleInside(): string | undefined {
+    return this.control.guestSequence % 2 === 1 ? this.nameOf(this.control.guestModule) : undefined;
   }
 
   private post(message: ToWorker): void {
@@ -207,7 +235,8 @@ export class Pipeline {
       control: this.control.memory,
       modules: modules.map((module, i) => {
         const { enabled, restMs } = this.modules[i]!;
-        return { ...module, enabled, restMs };
+        const traces = this.traces[i];
+        return { ...module, enabled, restMs, ...(traces === undefined ? {} : { traces }) };
       }),
       ...(containers === undefined ? {} : { containers: containers() }),
       ...(recordFd === undefined || this.recordingFailed ? {} : { recordFd }),
@@ -217,17 +246,19 @@ export class Pipeline {
     worker.postMessage(workerConfig);
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => {
-        void worker.terminate();
+        const module = this.moduleInside;
         reject(
-          new PipelineError(
-            `the gadget did not start within ${START_BUDGET_MS / 1000} s; its Wasm module may hang`,
-          ),
+          module === undefined
+            ? new PipelineError(`the gadget did not start within ${START_BUDGET_MS / 1000} s`)
+            : guestError(`${module} did not start within ${START_BUDGET_MS / 1000} s; it may hang`),
         );
+        this.terminating = worker.terminate();
       }, START_BUDGET_MS);
       const fail = (error: PipelineError): void => {
         clearTimeout(timer);
         reject(error);
-        if (this.worker === worker && !this.stopping) this.listener.failed(error);
+        if (this.worker !== worker) return;
+        if (this.isReady && !this.stopping) this.listener.failed(error);
         this.finished?.();
       };
       worker.on('message', (message: FromWorker) => {
@@ -236,6 +267,7 @@ export class Pipeline {
           this.isReady = true;
           this.fields = message.fields;
           this.settings = message.settings;
+          this.traces = message.traces;
           resolve();
         } else if (message.type === 'failed')
           fail(new PipelineError(message.message, { name: message.name }));
@@ -244,12 +276,17 @@ export class Pipeline {
       worker.on('exit', () => {
         clearTimeout(timer);
         reject(new PipelineError('the event pipeline ended before it began'));
-        if (this.worker === worker) this.worker = undefined;
+        if (this.worker !== worker) return;
+        this.worker = undefined;
         this.finished?.();
       });
-      worker.on('error', (error) =>
-        fail(new PipelineError(`the event pipeline failed: ${error.message}`, { cause: error })),
-      );
+      worker.on('error', (error) => {
+        const module = isOutOfMemory(error) ? this.moduleInside : undefined;
+        if (module === undefined)
+          fail(new PipelineError(`the event pipeline failed: ${error.message}`, { cause: error }));
+        else if (this.worker === worker && this.isReady && !this.stopping) void this.replaceWorker('memory');
+        else fail(guestError(`${module} ${this.excessive('memory', 'to start')}`));
+      });
     });
   }
 
@@ -259,6 +296,10 @@ export class Pipeline {
         this.hearFailure(message);
         break;
       case 'swapped':
+        this.endSwap();
+        this.traces = message.traces;
+        break;
+      case 'swapFailed':
         this.endSwap(message.failure);
         break;
       case 'guestLog':
@@ -294,18 +335,23 @@ export class Pipeline {
   private hearFailure({ module, message, disabled, restMs }: ModuleFailure): void {
     const failed = this.modules[module]!;
     if (disabled) failed.enabled = false;
-    this.warnOfFailure(called(failed.name, message), failed.enabled, restMs);
+    this.warnOfFailure(failed, called(failed.name, message), restMs);
   }
 
-  private warnOfFailure(sentence: string, goesOn: boolean, restMs: number): void {
+  private warnOfFailure(module: ModuleState, sentence: string, restMs: number): void {
+    if (!module.enabled) {
+      this.listener.warn(`${sentence}; events go on without the module`);
+      return;
+    }
+    module.warnings++;
+    if (module.warnings > MAX_WARNINGS) return;
     const rest = restMs > 0 ? `, and events go on without the module for ${restMs / 1000} s` : '';
-    this.listener.warn(
-      goesOn ? `${sentence}; its batch is lost${rest}` : `${sentence}; events go on without the module`,
-    );
+    const last = module.warnings === MAX_WARNINGS ? '; more failures of it are counted, and not told' : '';
+    this.listener.warn(`${sentence}; its batch is lost${rest}${last}`);
   }
 
   /** The rings are the main thread's: a new worker goes on where the old one was, without the batch it hung on. */
-  private async replaceHangingWorker(): Promise<void> {
+  private async replaceWorker(excess: Excess): Promise<void> {
     const hanging = this.worker;
     if (hanging === undefined || this.stopping) return;
     this.worker = undefined;
@@ -315,13 +361,11 @@ export class Pipeline {
     if (this.stopping) return;
     this.control.settle('lostGuest');
     if (this.control.isStartingOthers)
-      this.endSwap(
-        `${this.nameOf(this.control.guestModule)} took longer than ${this.config.guestBudgetMs} ms to start`,
-      );
-    else this.countTimeout();
+      this.endSwap(`${this.nameOf(this.control.guestModule)} ${this.excessive(excess, 'to start')}`);
+    else this.countExcess(excess);
     this.control.abandonGuest();
     try {
-      await this.employ(warmWorker());
+      await this.employAnother();
       this.post({ type: 'begin', printHeader: false });
       if (this.swapping !== undefined) this.post({ type: 'swap', modules: this.swapping.modules });
     } catch (error) {
@@ -330,12 +374,46 @@ export class Pipeline {
     }
   }
 
-  private countTimeout(): void {
+  private excessive(excess: Excess, what: string): string {
+    return excess === 'memory'
+      ? `made ig take too much memory ${what}`
+      : `took longer than ${this.config.guestBudgetMs} ms ${what}`;
+  }
+
+  private countExcess(excess: Excess): void {
     const module = this.modules[this.control.guestModule]!;
     module.timeouts++;
     module.enabled = module.timeouts < MAX_GUEST_FAILURES;
     module.restMs = restMs(module.timeouts);
-    const budget = `${module.name} took longer than ${this.config.guestBudgetMs} ms for a batch and was stopped`;
-    this.warnOfFailure(budget, module.enabled, module.restMs);
+    this.warnOfFailure(
+      module,
+      `${module.name} ${this.excessive(excess, 'for a batch')} and was stopped`,
+      module.restMs,
+    );
   }
+
+  /** Modules have started before: one that does not start again is left out. */
+  private async employAnother(): Promise<void> {
+    for (;;) {
+      try {
+        return await this.employ(warmWorker());
+      } catch (error) {
+        const module = this.modules[this.control.guestModule];
+        const isItsFault = error instanceof PipelineError && GUEST_ERRORS.has(error.name);
+        if (!isItsFault || module?.enabled !== true || this.stopping) throw error;
+        await this.terminating;
+        this.control.abandonGuest();
+        module.enabled = false;
+        this.warnOfFailure(module, error.message, 0);
+      }
+    }
+  }
+}
+
+function guestError(message: string): PipelineError {
+  return new PipelineError(message, { name: 'GuestError' });
+}
+
+function isOutOfMemory(error: Error): boolean {
+  return (error as NodeJS.ErrnoException).code === 'ERR_WORKER_OUT_OF_MEMORY';
 }

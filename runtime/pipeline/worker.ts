@@ -256,12 +256,12 @@ async function swap(old: Built, next: readonly ModuleConfig[]): Promise<Built> {
     for (const source of config.sources.keys()) built.chains[source]!.adopt(old.chains[source]!);
     if (widthColumns !== undefined) for (const { output } of built.chains) output.resize?.(widthColumns);
     printHeaders(built.chains);
-    send({ type: 'swapped' });
+    send({ type: 'swapped', traces: built.modules.traces });
     return built;
   } catch (error) {
     control.isStartingOthers = false;
     moduleConfigs = before;
-    send({ type: 'swapped', failure: error instanceof Error ? error.message : String(error) });
+    send({ type: 'swapFailed', failure: error instanceof Error ? error.message : String(error) });
     return old;
   }
 }
@@ -280,7 +280,7 @@ try {
   recorder?.start(changes);
   const built = await build();
   const { chains, modules } = built;
-  send({ type: 'ready', fields: describe(chains), settings: modules.settings });
+  send({ type: 'ready', fields: describe(chains), settings: modules.settings, traces: modules.traces });
   if (config.rings.length > 0 || config.replay !== undefined) {
     awaitBegin(chains);
     let replayed: Replayed | undefined;
