@@ -106,7 +106,8 @@ export function instantiateGuest(prepared: PreparedGuest): Guest {
       ...args: unknown[]
     ) => Instantiate;
     const { readText, newList } = allowance;
-    const instantiate = factory({ WebAssembly }, undefined, undefined, readBytes, readText, newList);
+    const checks = [readBytes, readText, newList, handleCounter()];
+    const instantiate = factory({ WebAssembly }, undefined, undefined, ...checks);
     return instantiate((name) => modules.get(name)!, {}, instantiateCore).processor;
   });
   const call = <T>(what: string, run: () => T): T => {
@@ -177,6 +178,24 @@ function readBytes(memory: SharedArrayBuffer, pointer: number, length: number): 
   const bytes = new Uint8Array(length);
   bytes.set(new Uint8Array(memory, pointer, length));
   return bytes.buffer;
+}
+
+/** What of a component's own resources the host keeps: numbers, but in one array that grows. */
+const MAX_HANDLES = 100_000;
+
+/** Tables have all numbers that stood for resources, and what they stood for; none of it gets less. */
+type HandleTable = readonly number[] & { readonly _createdReps?: ReadonlySet<number> };
+
+/** What the generated source calls before it puts a resource into a table. */
+function handleCounter(): (table: HandleTable) => void {
+  const sizes = new Map<HandleTable, number>();
+  let total = 0;
+  return (table) => {
+    const size = table.length / 2 + (table._createdReps?.size ?? 0);
+    total += size - (sizes.get(table) ?? 0);
+    sizes.set(table, size);
+    if (total > 2 * MAX_HANDLES) throw new RangeError(`it has more than ${MAX_HANDLES} resources`);
+  };
 }
 
 const DECODER = new TextDecoder();

@@ -13,7 +13,7 @@ export interface Transpiled {
 }
 
 /** Changes whenever the same component would become something else: a new transpiler, or a change here. */
-export const TRANSPILER_VERSION = 'jco-transpile-0.15.0-3';
+export const TRANSPILER_VERSION = 'jco-transpile-0.15.0-4';
 
 /**
  * Names that the source may use and that are not the language's. The first hide the process from it; the others are
@@ -26,6 +26,7 @@ export const SOURCE_PARAMS = [
   'ig$readBytes',
   'ig$readText',
   'ig$newList',
+  'ig$newHandle',
 ] as const;
 
 const INTERFACE = /^ig:post-processor\/processor@1\.\d+\.\d+$/;
@@ -135,7 +136,10 @@ const READ_BYTES = /\b(memory\d+)\.buffer\.slice\((ptr\d+), \2 \+ (len\d+) \* 1\
 /** How it reads texts and begins lists, of any number. */
 const READ_TEXT = /\bTEXT_DECODER_UTF8\.decode\(new Uint8Array\((memory\d+)\.buffer, (ptr\d+), (len\d+)\)\)/g;
 const NEW_LIST = /\bvar result(\d+) = \[\];/g;
-/** What would get by the three. */
+/** How it begins to put a resource into a table, which has a pair of numbers for each. */
+const NEW_HANDLE = /\bfunction rscTableCreate(?:Own|Borrow)\(table, [^)]*\) \{/g;
+const HANDLE_PUSHED = /\btable\.push\(rep\b/g;
+/** What would get by the others. */
 const UNCHECKED = /\.buffer\s*\.slice\(|\.decode\(|\bresult\d+ = \[\]/;
 
 function functionBody(source: string): string {
@@ -143,11 +147,20 @@ function functionBody(source: string): string {
     .replace(/^export (function|const) /gm, '$1 ')
     .replace(READ_BYTES, 'ig$$readBytes($1.buffer, $2, $3)')
     .replace(READ_TEXT, 'ig$$readText($1.buffer, $2, $3)')
-    .replace(NEW_LIST, 'var result$1 = ig$$newList(len$1);');
-  if (!checked.includes('ig$readBytes(') || UNCHECKED.test(checked)) {
+    .replace(NEW_LIST, 'var result$1 = ig$$newList(len$1);')
+    .replace(NEW_HANDLE, '$& ig$$newHandle(table);');
+  if (
+    !checked.includes('ig$readBytes(') ||
+    UNCHECKED.test(checked) ||
+    count(NEW_HANDLE, source) !== count(HANDLE_PUSHED, source)
+  ) {
     throw new InvalidModuleError(
       "the gadget's Wasm component returns values in a way that cannot be checked",
     );
   }
   return `${checked}\nreturn instantiate;`;
+}
+
+function count(pattern: RegExp, text: string): number {
+  return text.match(pattern)?.length ?? 0;
 }
