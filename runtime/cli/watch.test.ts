@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { appendFileSync, mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setImmediate as turn } from 'node:timers/promises';
@@ -42,6 +42,29 @@ describe('--watch', () => {
     await vi.waitFor(() => expect(swaps).toBe(2), 10_000);
     unfollow();
     expect(said.toSorted()).toEqual(filters.map((path) => `Filter ${path} is built again and runs.`));
+  });
+
+  it('follows a file in whose place an editor puts another, and folders that come later', async () => {
+    const source = file('a/wasm/program.ts');
+    let swaps = 0;
+    const unfollow = followSources({
+      session: { swap: () => Promise.resolve(void swaps++) },
+      ...{ image: 'trace_exec', filters: [join(directory, 'a')] },
+      reopenFilters: () => Promise.resolve([]),
+    });
+    const changes = [
+      () => renameSync(file('new'), source),
+      () => appendFileSync(source, '// again'),
+      () => mkdirSync(join(directory, 'a/wasm/words')),
+      () => writeFileSync(join(directory, 'a/wasm/words/words.ts'), ''),
+      () => renameSync(join(directory, 'a/wasm/words'), join(directory, 'a/wasm/names')),
+      () => appendFileSync(join(directory, 'a/wasm/names/words.ts'), '// again'),
+    ];
+    for (const [index, change] of changes.entries()) {
+      change();
+      await vi.waitFor(() => expect(swaps).toBe(index + 1), 10_000);
+    }
+    unfollow();
   });
 
   it('says nothing of a build that the end of the run overtakes', async () => {

@@ -1,7 +1,7 @@
 // `ig run --watch`: builds the Wasm parts of folders again when their sources change, and has them go on in place.
 
-import { type FSWatcher, watch } from 'node:fs';
-import { basename, dirname, sep } from 'node:path';
+import { type FSWatcher, lstatSync, readdirSync, watch } from 'node:fs';
+import { basename, dirname, join, sep } from 'node:path';
 import type { FilterModule } from '../guest.js';
 import type { Session } from '../session.js';
 import { isSourceFolder } from '../source-folder.js';
@@ -31,22 +31,59 @@ function watchSources(watched: readonly Watched[], failed: (error: Error) => voi
 
 class SourceWatcher {
   private readonly watched: Watched;
-  private readonly watcher: FSWatcher;
+  /** The folder of a file: an editor or a compiler may put another file in its place. */
+  private readonly root: string;
+  private readonly isRelevant: (file: string) => boolean;
+  private readonly failed: (error: Error) => void;
+  /** By the folder, relative to the root. */
+  private readonly watchers = new Map<string, FSWatcher>();
   private readonly files = new Set<string>();
   private timer: NodeJS.Timeout | undefined;
   private busy = false;
 
   constructor(watched: Watched, failed: (error: Error) => void) {
-    this.watched = watched;
     const isFile = watched.path.endsWith('.wasm');
-    // The folder of a file: an editor or a compiler may put another file in its place.
-    const root = isFile ? dirname(watched.path) : watched.path;
-    this.watcher = watch(root, { recursive: !isFile }, (_, file) => {
-      if (file === null || (isFile ? file !== basename(watched.path) : !isSource(file))) return;
+    this.watched = watched;
+    this.root = isFile ? dirname(watched.path) : watched.path;
+    this.isRelevant = isFile ? (file) => file === basename(watched.path) : isSource;
+    this.failed = failed;
+    this.watch('', !isFile);
+  }
+
+  /**
+   * Watches a folder and, if it is to go `deep`, those in it one by one: of `recursive` Node.js 20 makes a watch of each
+   * file, which knows nothing more of it once another file has been put in its place.
+   */
+  private watch(folder: string, deep: boolean): void {
+    const path = join(this.root, folder);
+    const watcher = watch(path, (event, name) => {
+      const file = join(folder, name ?? '');
+      if (name === null || !this.isRelevant(file)) return;
+      if (deep && event === 'rename') this.watchAnew(file);
       this.files.add(file);
       this.wait();
     });
-    this.watcher.on('error', failed);
+    watcher.on('error', this.failed);
+    this.watchers.set(folder, watcher);
+    if (!deep) return;
+    for (const entry of readdirSync(path, { withFileTypes: true })) {
+      const inner = join(folder, entry.name);
+      if (entry.isDirectory() && isSource(inner)) this.watch(inner, deep);
+    }
+  }
+
+  /** Takes in that something came, went or has another name: a folder, perhaps. */
+  private watchAnew(file: string): void {
+    for (const [folder, watcher] of this.watchers) {
+      if (folder !== file && !folder.startsWith(file + sep)) continue;
+      watcher.close();
+      this.watchers.delete(folder);
+    }
+    try {
+      if (lstatSync(join(this.root, file)).isDirectory()) this.watch(file, true);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') this.failed(error as Error);
+    }
   }
 
   private wait(): void {
@@ -68,7 +105,7 @@ class SourceWatcher {
 
   close(): void {
     clearTimeout(this.timer);
-    this.watcher.close();
+    for (const watcher of this.watchers.values()) watcher.close();
   }
 }
 
