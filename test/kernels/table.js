@@ -1,0 +1,79 @@
+// @ts-check
+// What came of the tests on each kernel, as a table: a line for each kind of hook, one for each group of other tests.
+
+/** @typedef {{ file: string, group: string, name: string, state: string, note: string }} Result */
+/**
+ * One column. `skipped` says why there are no results, `failure` what went wrong beside them.
+ * @typedef {{ name: string, release: string, seconds: number, results: Result[], skipped?: string, failure?: string }} Column
+ */
+
+/** @type {(result: Result) => string} */
+function lineOf({ file, group, name }) {
+  if (file.startsWith('test/kernels/')) return `${group}: ${name.replaceAll("'", '')}`;
+  const topic = /([^/]+)\.test\.ts$/.exec(file)?.[1] ?? file;
+  return `${topic}: ${group || name}`;
+}
+
+/** @type {(results: readonly Result[]) => string} */
+function cell(results) {
+  if (results.length === 0) return '';
+  const count = (/** @type {string} */ state) => results.filter((result) => result.state === state).length;
+  const failed = count('failed');
+  if (failed > 0) return `${failed} FAILED`;
+  if (count('passed') === 0) return 'no';
+  return results.length === 1 ? 'ok' : `${count('passed')} ok`;
+}
+
+/** @type {(rows: readonly (readonly string[])[]) => string} */
+function aligned(rows) {
+  const widths = (rows[0] ?? []).map((_, i) => Math.max(...rows.map((row) => (row[i] ?? '').length)));
+  const text = rows.map((row) => `| ${row.map((word, i) => word.padEnd(widths[i] ?? 0)).join(' | ')} |`);
+  return [text[0], `| ${widths.map((width) => '-'.repeat(width)).join(' | ')} |`, ...text.slice(1)].join(
+    '\n',
+  );
+}
+
+/** @type {(columns: readonly Column[]) => string[]} */
+function notes(columns) {
+  /** @type {Map<string, string[]>} */
+  const kernels = new Map();
+  const add = (/** @type {string} */ note, /** @type {string} */ name) =>
+    kernels.set(note, [...new Set([...(kernels.get(note) ?? []), name])]);
+  for (const { name, results, skipped, failure } of columns) {
+    if (skipped !== undefined) add(`SKIPPED: ${skipped}`, name);
+    if (failure !== undefined) add(`FAILED: ${failure}`, name);
+    for (const result of results) {
+      if (result.state === 'skipped')
+        add(`no ${lineOf(result)} (${result.name}): ${result.note || 'no reason given'}`, name);
+    }
+  }
+  return [...kernels].map(([note, names]) => `${names.join(', ')}: ${note}`);
+}
+
+/**
+ * The table in Markdown, and below it why things are missing.
+ * @type {(columns: readonly Column[]) => string}
+ */
+export function tableOf(columns) {
+  const ran = columns.filter(({ skipped }) => skipped === undefined);
+  const lines = [...new Set(ran.flatMap(({ results }) => results.map(lineOf)))];
+  const rows = lines.map((line) => [
+    line,
+    ...ran.map(({ results }) => cell(results.filter((result) => lineOf(result) === line))),
+  ]);
+  const head = ['', ...ran.map(({ name, release }) => (name === release ? name : `${name} (${release})`))];
+  const times = ['seconds', ...ran.map(({ seconds }) => String(seconds))];
+  return [aligned([head, ...rows, times]), '', ...notes(columns)].join('\n');
+}
+
+/**
+ * Ends like `make test`: tests of all kernels, and each kernel without results as one.
+ * @type {(columns: readonly Column[]) => { text: string, failed: number }}
+ */
+export function summary(columns) {
+  const count = (/** @type {string} */ state) =>
+    columns.flatMap(({ results }) => results).filter((result) => result.state === state).length;
+  const failed = count('failed') + columns.filter(({ failure }) => failure !== undefined).length;
+  const skipped = count('skipped') + columns.filter(({ skipped }) => skipped !== undefined).length;
+  return { text: `${count('passed')} passed, ${failed} failed, ${skipped} skipped`, failed };
+}
