@@ -81,10 +81,16 @@ export class Modules {
     }
   }
 
-  /** All fields are there, and the gadget is loaded: modules may look for them. Throws GuestError. */
-  start(): void {
-    for (const [i, { module, enabled }] of this.runners.entries())
-      if (enabled) this.begin(i, () => module.start?.());
+  /**
+   * All fields are there, and the gadget is loaded: modules may look for them. Throws GuestError. In a replay there
+   * is no gadget, so a module that cannot do without is left out.
+   */
+  start(isReplay: boolean): void {
+    for (const [i, runner] of this.runners.entries()) {
+      if (!runner.enabled) continue;
+      if (!isReplay) this.begin(i, () => runner.module.start?.());
+      else if (!this.visit(i, (module) => module.start?.(), true)) runner.enabled = false;
+    }
   }
 
   /** What the modules want changed before the gadget is loaded. */

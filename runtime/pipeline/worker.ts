@@ -93,7 +93,8 @@ async function build(): Promise<Built> {
   addOperators();
   compileChains(chains, config, (index) => modules.isShown(index));
   modules.select(chains.map((chain) => chain.usedFields()));
-  if (config.rings.length > 0) modules.start();
+  const isReplay = config.replay !== undefined;
+  if (config.rings.length > 0 || isReplay) modules.start(isReplay);
   return { chains, modules };
 }
 

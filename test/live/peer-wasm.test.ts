@@ -1,5 +1,6 @@
 /** Gadgets with modules of the peer's Wasm API, run by `ig` as built, on real execs: one built by Go, some by hand. */
 import { execFileSync, spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -10,6 +11,7 @@ import { ociArchitecture } from '../../oci/descriptor.js';
 import { buildGadgetImage } from '../../oci/gadget-image.js';
 import { Layout } from '../../oci/layout.js';
 import { coreServices } from '../../runtime/pipeline/core-services.js';
+import { HEADER, HOST, batchOf, record } from '../../runtime/recording/testing.js';
 import { type Parts, Script } from '../../wasm/host/core/testing.js';
 import { Ig, parseAccount, runIg } from '../ig.js';
 import { until } from '../until.js';
@@ -265,6 +267,45 @@ describe('a module that takes over', () => {
       'Error: the Wasm module of gadget peer_wasm sets programs.nothing.attach_to, but there is no such program\n',
     );
     expect(status).toBe(1);
+  });
+});
+
+describe('a recording', () => {
+  /** Of a gadget whose module marks the events that it subscribes to when it starts. */
+  async function recording(start: (s: Script) => readonly string[]): Promise<string> {
+    const s = new Script();
+    const module = await wasmOf(s, {
+      init: [
+        s.set('exec', 'getDataSource', s.text('exec')),
+        s.set('seen', 'dataSourceAddField', s.get('exec'), s.text('seen'), KIND_UINT32),
+      ],
+      preStart: [`(drop ${s.call('dataSourceSubscribe', s.get('exec'), 1, 0, 1n)})`],
+      start: start(s),
+      event: [`(drop ${s.call('fieldSet', s.get('seen'), '(local.get $data)', KIND_UINT32, 1n)})`],
+    });
+    const digest = createHash('sha256').update(module).digest('hex');
+    return record((writer) => writer.batch(0, batchOf({ mntns: HOST, comm: 'ls' }), 1), {
+      header: { ...HEADER, wasm: { digest, params: [] } },
+      module,
+    });
+  }
+
+  it('is replayed with the module started as in a run', async () => {
+    const { stdout, stderr } = await runIg(['replay', await recording(() => []), '-o', 'json']);
+    expect(eventsOf(stdout)).toMatchObject([{ comm: 'ls', seen: 1 }]);
+    expect(stderr).toMatch(/^(?!.*Warning)/s);
+  });
+
+  it('is replayed without a module that cannot start without the gadget', async () => {
+    const path = await recording((s) => [
+      `(if (i32.eqz ${s.call('getMap', s.text('marks'))}) (then (return (i32.const 7))))`,
+    ]);
+    const { stdout, stderr } = await runIg(['replay', path, '-o', 'json']);
+    expect(eventsOf(stdout)).toMatchObject([{ comm: 'ls' }]);
+    expect(stdout).not.toContain('seen');
+    expect(stderr).toMatch(
+      /^Warning: the gadget's Wasm module failed in gadgetStart: it returned 7; events go on without the module$/m,
+    );
   });
 });
 
