@@ -42,6 +42,8 @@ const MAX_BLOCKS = 256;
 const MAX_EMITTED = 65_536;
 const LINE_SIZE = 12;
 const MAX_LINES = 65_536;
+/** Lines of one patch that are read; fewer are shown in a second. */
+const MAX_READ_LINES = 200;
 /** As much of a line as is shown, in bytes. */
 const MAX_LINE_BYTES = 1200;
 
@@ -49,7 +51,8 @@ const DECODER = new TextDecoder();
 
 /**
  * Checks a patch as a whole. `columns` are all that the module declared, undefined those of other data sources;
- * `emits` its new data sources. From `tick` and `finish`, without records, `count` is 0 and there are no `columns`.
+ * `emits` its new data sources; `logLevel` is the last of the lines that are wanted. From `tick` and `finish`, without
+ * records, `count` is 0 and there are no `columns`.
  * Throws PatchError.
  */
 export function readPatch(
@@ -57,6 +60,7 @@ export function readPatch(
   count: number,
   columns: readonly (PatchColumn | undefined)[],
   emits: readonly PatchSource[],
+  logLevel: number = WIT_LEVELS.length - 1,
 ): Patch {
   if (bytes.length === 0) return NOTHING;
   const reader = new PatchReader(bytes);
@@ -68,7 +72,7 @@ export function readPatch(
     keep: reader.mask(reader.u32(8), count, 'mask'),
     columns: columns.map((column, i) => reader.column(HEADER_SIZE + ENTRY_SIZE * i, count, column)),
     emitted: reader.emitted(reader.u32(16), emits),
-    log: reader.log(reader.u32(20)),
+    log: reader.log(reader.u32(20), logLevel),
   };
 }
 
@@ -218,14 +222,14 @@ class PatchReader {
     return batch;
   }
 
-  log(position: number): { level: number; text: string }[] {
+  log(position: number, logLevel: number): { level: number; text: string }[] {
     if (position === 0) return [];
     this.need(position, 4, 'log', 4);
     const count = this.u32(position);
     if (count > MAX_LINES)
       throw new PatchError(`a patch logs ${count} lines, but at most ${MAX_LINES} are allowed`);
     this.need(position + 4, LINE_SIZE * count, 'log');
-    const lines = [];
+    const lines: { level: number; text: string }[] = [];
     for (let i = 0; i < count; i++) {
       const at = position + 4 + LINE_SIZE * i;
       const level = this.u32(at);
@@ -236,6 +240,7 @@ class PatchReader {
       const start = this.u32(at + 4);
       const size = this.u32(at + 8);
       this.need(start, size, `line ${i} of the log`);
+      if (level > logLevel || lines.length >= MAX_READ_LINES) continue;
       const text = DECODER.decode(this.bytes.subarray(start, start + Math.min(size, MAX_LINE_BYTES)));
       lines.push({ level, text: quoted(text) });
     }

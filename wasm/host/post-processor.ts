@@ -100,7 +100,7 @@ export class PostProcessor {
     const bytes = this.trailers[source]!.write(batch);
     const columns = this.columns[source]!;
     this.withGuest((guest) => {
-      const patch = readPatch(guest.process(source, batch.count, bytes), batch.count, columns, this.emits);
+      const patch = this.read(guest.process(source, batch.count, bytes), batch.count, columns);
       applyPatch(patch, batch, columns);
       this.takeIn(patch);
     });
@@ -108,7 +108,7 @@ export class PostProcessor {
 
   /** Calls the module without an event; `nowNs` is CLOCK_BOOTTIME. Throws as `process` does. */
   tick(nowNs: bigint): void {
-    this.withGuest((guest) => this.takeIn(readPatch(guest.tick(nowNs), 0, [], this.emits)));
+    this.withGuest((guest) => this.takeIn(this.read(guest.tick(nowNs), 0, [])));
   }
 
   /** What the module emitted since the last call. */
@@ -122,14 +122,18 @@ export class PostProcessor {
   finish(): void {
     const { guest } = this;
     this.guest = undefined;
-    if (guest !== undefined) this.takeIn(readPatch(guest.finish(), 0, [], this.emits));
+    if (guest !== undefined) this.takeIn(this.read(guest.finish(), 0, []));
+  }
+
+  private read(bytes: Uint8Array, count: number, columns: readonly (PatchColumn | undefined)[]): Patch {
+    return readPatch(bytes, count, columns, this.emits, this.output.logLevel);
   }
 
   /** What of a patch is not the batch's. */
   private takeIn({ emitted, log }: Patch): void {
     for (const { source, batch } of emitted)
       this.made.push({ source: this.described.length + source, batch });
-    for (const { level, text } of log) if (level <= this.output.logLevel) this.output.log(level, text);
+    for (const { level, text } of log) this.output.log(level, text);
   }
 
   private init(guest: Guest): GuestPlan {

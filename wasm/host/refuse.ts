@@ -15,11 +15,18 @@ const TYPES_INTERFACE = /^ig:post-processor\/types@1\.\d+\.\d+$/;
 
 /** Components in components; each level is a call of ours, and of the transpiler's. */
 const MAX_DEPTH = 16;
+/** Functions between components, and to the host: each becomes a page of JavaScript, or of a module. */
+const MAX_FUNCTIONS = 512;
 
 /** Throws InvalidModuleError. */
 export function refuseForeign(component: Uint8Array): void {
   for (const section of sectionsOf(component)) if (section.id === SECTION_IMPORT) refuseImports(section);
-  refuseAsync(component, 0);
+  const functions = refuseAsync(component, 0);
+  if (functions > MAX_FUNCTIONS) {
+    throw new InvalidModuleError(
+      `the gadget's Wasm component has ${functions} functions of the component model, but at most ${MAX_FUNCTIONS} are allowed`,
+    );
+  }
 }
 
 function refuseImports({ bytes, content }: Section): void {
@@ -39,21 +46,23 @@ export function imported(name: string): InvalidModuleError {
 }
 
 /**
- * Tasks, streams, threads and the like need no import; the transpiler's code for them runs outside of the calls that
+ * Returns the number of canonical functions. Tasks, streams, threads and the like need no import; the transpiler's code for them runs outside of the calls that
  * are watched over.
  */
-function refuseAsync(component: Uint8Array, depth: number): void {
+function refuseAsync(component: Uint8Array, depth: number): number {
   if (depth > MAX_DEPTH) {
     throw new InvalidModuleError(
       `the gadget's Wasm component has components nested more than ${MAX_DEPTH} deep`,
     );
   }
+  let functions = 0;
   for (const { id, bytes, content } of sectionsOf(component)) {
-    if (id === SECTION_COMPONENT) refuseAsync(bytes.subarray(content), depth + 1);
+    if (id === SECTION_COMPONENT) functions += refuseAsync(bytes.subarray(content), depth + 1);
     if (id !== SECTION_CANON) continue;
     const cursor = { bytes, position: content };
-    for (let count = readU32(cursor); count > 0; count--) readCanon(cursor);
+    for (let count = readU32(cursor); count > 0; count--, functions++) readCanon(cursor);
   }
+  return functions;
 }
 
 const CANON = { lift: 0x00, lower: 0x01, resourceNew: 0x02, resourceDrop: 0x03, resourceRep: 0x04 };
