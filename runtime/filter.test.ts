@@ -60,6 +60,15 @@ describe('a filter', () => {
     await expect(open(folder({ 'x.wasm/y': '' }) + '/x.wasm')).rejects.toThrow(/: it is no file$/);
   });
 
+  it('is no other file, such as a source', async () => {
+    const source = join(folder({ 'wasm/program.c': 'no C' }), 'wasm/program.c');
+    await expect(open(source)).rejects.toThrow(
+      /; --wasm takes a module \(FILE\.wasm\), a folder of sources \(\.\/FOLDER\) or an image$/,
+    );
+    const archive = join(folder({ 'cut.tar': 'no archive' }), 'cut.tar');
+    await expect(open(archive)).rejects.toThrow(/is not a complete tar file \([^;]*\)$/);
+  });
+
   it('is what a folder builds to, whatever else a gadget has there', async () => {
     const path = folder({ 'program.wasm': MODULE, 'program.bpf.c': 'no C', 'gadget.yaml': METADATA });
     expect(await open(path)).toEqual({

@@ -44,7 +44,7 @@ export async function openFilter(name: string, options: FilterOptions): Promise<
     return buildFilter(name, options);
   }
   const { image, resolved } = await openImage(name, options).catch((error: unknown) => {
-    throw withFolderHint(error, name);
+    throw withFileHint(withFolderHint(error, name), name);
   });
   const imageName = resolved.reference?.name ?? name;
   if (image.wasm === undefined) {
@@ -54,6 +54,15 @@ export async function openFilter(name: string, options: FilterOptions): Promise<
   const metadata =
     image.metadata === undefined ? emptyMetadata(imageName) : await parseMetadata(image.metadata, validate);
   return { name: imageName, bytes: image.wasm, params: filterParams(metadata) };
+}
+
+/** Tells who gave the name of a file, such as a source, and got no image out of it, what is taken. */
+function withFileHint(error: unknown, name: string): unknown {
+  const isFile = statSync(name, { throwIfNoEntry: false })?.isFile() === true;
+  if (error instanceof Error && isFile && !name.endsWith('.tar')) {
+    error.message += '; --wasm takes a module (FILE.wasm), a folder of sources (./FOLDER) or an image';
+  }
+  return error;
 }
 
 /** The parameters of the Wasm part, with the defaults that they have in the end. */

@@ -95,7 +95,13 @@ export function openRecording(path: string): Recording {
     return { fd, ...readStart(new Window(fd, 0)), close: () => closeSync(opened) };
   } catch (cause) {
     if (fd !== undefined) closeSync(fd);
-    throw new RecordingError(`cannot replay ${path}: ${(cause as Error).message}`, { cause });
+    const { code, message } = cause as NodeJS.ErrnoException;
+    throw new RecordingError(
+      `cannot replay ${path}: ${code === 'ENOENT' ? 'there is no such file' : message}`,
+      {
+        cause,
+      },
+    );
   }
 }
 

@@ -203,7 +203,7 @@ describe('a recording', () => {
     const directory = temporaryFile();
     mkdirSync(directory);
     expect(() => openRecording(directory)).toThrow('it is no file');
-    expect(() => openRecording('/no/such')).toThrow('cannot replay /no/such: ENOENT');
+    expect(() => openRecording('/no/such')).toThrow('cannot replay /no/such: there is no such file');
   });
 });
 
