@@ -35,10 +35,12 @@ export class Modules {
   private readonly runners: Runner[] = [];
   private readonly control: Control;
   private readonly report: (failure: ModuleFailure) => void;
+  private readonly isReplay: boolean;
 
-  constructor(control: Control, report: (failure: ModuleFailure) => void) {
+  constructor(control: Control, report: (failure: ModuleFailure) => void, isReplay = false) {
     this.control = control;
     this.report = report;
+    this.isReplay = isReplay;
   }
 
   /**
@@ -85,10 +87,10 @@ export class Modules {
    * All fields are there, and the gadget is loaded: modules may look for them. Throws GuestError. In a replay there
    * is no gadget, so a module that cannot do without is left out.
    */
-  start(isReplay: boolean): void {
+  start(): void {
     for (const [i, runner] of this.runners.entries()) {
       if (!runner.enabled) continue;
-      if (!isReplay) this.begin(i, () => runner.module.start?.());
+      if (!this.isReplay) this.begin(i, () => runner.module.start?.());
       else if (!this.visit(i, (module) => module.start?.(), true)) runner.enabled = false;
     }
   }
@@ -177,10 +179,11 @@ export class Modules {
       return true;
     } catch (error) {
       if (!(error instanceof GuestError || error instanceof PatchError)) throw error;
-      runner.fail(performance.now());
+      const rest = restMs(runner.fail(), this.isReplay);
+      runner.rest(rest);
       this.report({
         ...{ module: i, message: error.message, disabled: isLast || !runner.enabled },
-        restMs: restMs(runner.failures),
+        restMs: rest,
       });
       return false;
     } finally {
@@ -227,10 +230,15 @@ class Runner {
     return this.enabled && nowMs >= this.idleUntilMs;
   }
 
-  fail(nowMs: number): void {
+  /** Returns for the how many-th time in a row. */
+  fail(): number {
     this.failures++;
     this.enabled = this.failures < MAX_GUEST_FAILURES;
-    this.idleUntilMs = nowMs + restMs(this.failures);
+    return this.failures;
+  }
+
+  rest(forMs: number): void {
+    this.idleUntilMs = performance.now() + forMs;
   }
 
   /** The times that ticks up to now were due; the first call only sets the clock. */

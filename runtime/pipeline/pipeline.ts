@@ -384,7 +384,7 @@ export class Pipeline {
     const module = this.modules[this.control.guestModule]!;
     module.timeouts++;
     module.enabled = module.timeouts < MAX_GUEST_FAILURES;
-    module.restMs = restMs(module.timeouts);
+    module.restMs = restMs(module.timeouts, this.config.replay !== undefined);
     this.warnOfFailure(
       module,
       `${module.name} ${this.excessive(excess, 'for a batch')} and was stopped`,

@@ -74,7 +74,8 @@ interface Built {
 }
 
 async function build(): Promise<Built> {
-  const modules = new Modules(control, (failure) => send({ type: 'guestFailed', ...failure }));
+  const isReplay = config.replay !== undefined;
+  const modules = new Modules(control, (failure) => send({ type: 'guestFailed', ...failure }), isReplay);
   const sources = config.sources.map(makeDataSource);
   const chains: Chain[] = [];
   const shared = sharedParts(modules);
@@ -93,8 +94,7 @@ async function build(): Promise<Built> {
   addOperators();
   compileChains(chains, config, (index) => modules.isShown(index));
   modules.select(chains.map((chain) => chain.usedFields()));
-  const isReplay = config.replay !== undefined;
-  if (config.rings.length > 0 || isReplay) modules.start(isReplay);
+  if (config.rings.length > 0 || isReplay) modules.start();
   return { chains, modules };
 }
 
