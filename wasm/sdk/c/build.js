@@ -21,7 +21,14 @@ const LANGUAGES = {
 };
 const OPTIONS = ['--target=wasm32', '-O3', '-mbulk-memory', '-ffreestanding', '-Wall', '-Wextra'];
 /** The stack is first in memory, so a recursion without end traps and overwrites nothing. */
-const LINKER_OPTIONS = ['--no-entry', '--stack-first', '-z', 'stack-size=65536', '--strip-all'];
+const LINKER_OPTIONS = [
+  '--no-entry',
+  '--stack-first',
+  '-z',
+  'stack-size=65536',
+  '--strip-all',
+  '--export=ig_last_words',
+];
 
 /** The oldest clang that is known to work. */
 const OLDEST_CLANG = 14;

@@ -147,8 +147,43 @@ describe('a program in C', () => {
       '',
       'field gone of data source any does not exist, but the module needs it',
       'field text of data source any is text, but the module reads it as text-list',
-      'there is no data source other, but the module needs it',
+      'there is no data source other, which the module needs',
       'data source any is found twice; once is enough',
+    ]);
+  });
+
+  it('tells the user what it was stopped for', async () => {
+    const module = await prepared(
+      'stopped.c',
+      `static ig_source any;
+       static ig_field_u32 number;
+       static bool on_event(void) {
+           switch (ig_get_u32(&number)) {
+           case 0: ig_alloc(UINT32_MAX);
+           case 1: for (;;) ig_alloc(100000);
+           case 2: return ig_get_u32_at(&number, 1);
+           }
+           return true;
+       }`,
+      `ig_find_source(&any, "any", on_event); ig_find_u32(&any, &number, "number");`,
+    );
+    const processor = new PostProcessor(module, [], [anySource()]);
+    const reasonFor = (number: number): string => {
+      const batch = anyBatch(['', '', '', '']);
+      batch.keep.fill(0);
+      batch.keep[number] = 1;
+      try {
+        processor.process(0, batch);
+        return '';
+      } catch (error) {
+        return (error as Error).message.replace("the gadget's Wasm module failed in process: ", '');
+      }
+    };
+    expect([0, 1, 2, 3].map(reasonFor)).toEqual([
+      'it needs more memory than it may have',
+      'it needs more memory than it may have',
+      'an array was read or written beyond its end',
+      '',
     ]);
   });
 

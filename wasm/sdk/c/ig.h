@@ -211,6 +211,21 @@ typedef struct ig_column_text {
 IGI_NUMBERS(IGI_TYPES)
 #undef IGI_TYPES
 
+// ---- The end of an instance ----
+
+/// The address and the size of what it was stopped for, where ig looks for it.
+__attribute__((weak)) uintptr_t ig_last_words[2];
+
+#define IGI_OUT_OF_MEMORY "it needs more memory than it may have"
+#define IGI_OUT_OF_ARRAY "an array was read or written beyond its end"
+
+/// Stops the module, which loses its batch and starts anew. `reason` is a literal.
+__attribute__((noreturn)) static inline void igi_stop(const char *reason) {
+    ig_last_words[0] = (uintptr_t)reason;
+    ig_last_words[1] = __builtin_strlen(reason);
+    __builtin_trap();
+}
+
 // ---- Memory: blocks of 16, 24, 32, 48, 64 … bytes; a freed one is used again ----
 
 void *memcpy(void *to, const void *from, size_t size);
@@ -283,7 +298,7 @@ static inline uint32_t igi_capacity(const void *block) {
 /// Memory of `size` bytes, at a multiple of 8, not cleared. Stops the module when there is none left.
 static void *ig_alloc(uint32_t size) {
     if (size > IGI_BLOCK_MAX - IGI_BLOCK_HEAD)
-        __builtin_trap();
+        igi_stop(IGI_OUT_OF_MEMORY);
     uint32_t block_class = igi_block_class(size + IGI_BLOCK_HEAD);
     void *block = igi_free_blocks[block_class];
     if (block != 0) {
@@ -297,7 +312,7 @@ static void *ig_alloc(uint32_t size) {
     if (end > memory) {
         size_t pages = (size_t)((end - memory + IGI_PAGE_SIZE - 1) / IGI_PAGE_SIZE);
         if (__builtin_wasm_memory_grow(0, pages) == (size_t)-1)
-            __builtin_trap();
+            igi_stop(IGI_OUT_OF_MEMORY);
     }
     *(uint32_t *)igi_heap_end = block_class;
     block = (void *)(igi_heap_end + IGI_BLOCK_HEAD);
@@ -599,9 +614,9 @@ static inline void ig_find_source(ig_source *source, const char *name, ig_event_
         return;
     }
     if (any)
-        ig_fail("there is no data source, but the module needs one");
+        ig_fail("there is no data source, and the module needs one");
     else
-        ig_fail("there is no data source %s, but the module needs it", name);
+        ig_fail("there is no data source %s, which the module needs", name);
 }
 
 static inline const igi_host_field *igi_host_field_of(const ig_source *source, const char *name) {
@@ -822,7 +837,7 @@ static inline bool ig_next(ig_bytes *list, ig_bytes *string) {
     }                                                                                                        \
     static inline type ig_get_##name##_at(const ig_field_##name *field, uint32_t index) {                    \
         if (index >= field->field.length)                                                                    \
-            __builtin_trap();                                                                                \
+            igi_stop(IGI_OUT_OF_ARRAY);                                                                      \
         return igi_get_##name(&field->field, index);                                                         \
     }
 IGI_NUMBERS(IGI_READ)
@@ -1035,7 +1050,7 @@ __attribute__((format(printf, 2, 3))) static inline void ig_append_format(ig_col
     static inline void ig_set_##name##_at(ig_column_##name *column, uint32_t index, type value) {            \
         igi_column *all = &column->column;                                                                   \
         if (index >= all->about.length)                                                                      \
-            __builtin_trap();                                                                                \
+            igi_stop(IGI_OUT_OF_ARRAY);                                                                      \
         if (all->values == 0)                                                                                \
             return;                                                                                          \
         uint32_t row = all->source->row;                                                                     \

@@ -110,7 +110,7 @@ describe('a Rust program', () => {
   it('is told which field is missing, or of another kind', () => {
     const empty = new DataSource('any', 'single', 8);
     expect(() => new PostProcessor(prepared, [], [empty])).toThrow(
-      'failed in init: data source any has no field code, which the module needs',
+      'failed in init: field code of data source any does not exist, but the module needs it',
     );
     expect(() => new PostProcessor(prepared, [], [sourceOf('uint64')])).toThrow(
       'failed in init: field name of data source any is u64, but the module reads it as text',

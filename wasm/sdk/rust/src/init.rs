@@ -84,7 +84,7 @@ impl Source {
     pub fn field<T: Type>(&self, name: &str) -> Result<Field<T>> {
         match self.optional(name)? {
             Some(field) => Ok(field),
-            None => fail!("data source {} has no field {name}, which the module needs", self.name()),
+            None => fail!("field {name} of data source {} does not exist, but the module needs it", self.name()),
         }
     }
 
