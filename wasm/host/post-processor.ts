@@ -3,6 +3,7 @@
 import type { Batch } from '../../runtime/data/batch.js';
 import { DataSource } from '../../runtime/data/data-source.js';
 import type { Annotations, Field } from '../../runtime/data/field.js';
+import { collectInstance } from './collect.js';
 import type { PreparedGuest } from './component.js';
 import type { MadeBatch } from './core/made.js';
 import { type DescribedSource, describeSource, kindOf } from './describe.js';
@@ -153,6 +154,7 @@ export class PostProcessor {
   }
 
   private restart(): Guest {
+    collectInstance();
     const guest = instantiateGuest(this.prepared);
     if (JSON.stringify(this.init(guest)) !== JSON.stringify(this.plan))
       throw new GuestError("the gadget's Wasm module made another plan when it was restarted");

@@ -2,6 +2,7 @@
 
 import type { Batch } from '../../../runtime/data/batch.js';
 import type { DataSource } from '../../../runtime/data/data-source.js';
+import { collectInstance } from '../collect.js';
 import { guarded } from '../guest.js';
 import { type Context, Declarations, type Gadget, SUBSCRIPTION, type Subscription } from './context.js';
 import { RecordArray, RecordData, ServedSource } from './data.js';
@@ -102,6 +103,7 @@ export class CoreProcessor {
   /** Runs a step; whatever it throws costs the instance. */
   private withInstance(step: (instance: CoreInstance) => void): void {
     const { instance: old } = this;
+    if (old === undefined) collectInstance();
     const instance = old ?? new CoreInstance(this.prepared, this.gadget);
     this.instance = undefined;
     try {
