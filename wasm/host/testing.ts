@@ -34,9 +34,13 @@ export function batchOf(records: readonly Uint8Array[]): Batch {
   return batch;
 }
 
-/** A component of our world around a core module in WebAssembly text; `$I` stands for the interface's name. */
-export async function componentOf(wat: string): Promise<Uint8Array> {
-  const witSource = await readFile(new URL('../wit/post-processor.wit', import.meta.url), 'utf8');
+/**
+ * A component of our world around a core module in WebAssembly text; `$I` stands for the interface's name. `functions`:
+ * in WIT, to be in the interface besides.
+ */
+export async function componentOf(wat: string, functions = ''): Promise<Uint8Array> {
+  const wit = await readFile(new URL('../wit/post-processor.wit', import.meta.url), 'utf8');
+  const witSource = wit.replace(/(finish: func.*;)/, `$1\n${functions}`);
   const binary = await parse(wat.replaceAll('$I', 'ig:post-processor/processor@1.0.0'));
   const embedded = await componentEmbed({
     binary,
@@ -45,6 +49,62 @@ export async function componentOf(wat: string): Promise<Uint8Array> {
     stringEncoding: 'utf8',
   });
   return componentNew(embedded, []);
+}
+
+/** Parts of `guestWat`; each takes the place of one that does nothing. */
+export interface GuestParts {
+  /** Limits of the memory, in pages. */
+  readonly memory?: string;
+  /** Data, functions and globals of one's own. */
+  readonly more?: string;
+  /** Bodies of functions; those with results leave the address of one. There are the locals `$i` and `$k`. */
+  readonly init?: string;
+  readonly select?: string;
+  readonly process?: string;
+  readonly tick?: string;
+  readonly finish?: string;
+  /** What `cabi_realloc` does first. */
+  readonly realloc?: string;
+}
+
+/** An empty success, at `$ok`: an empty plan as well as an empty patch. */
+const OK = '(global.get $ok)';
+
+/**
+ * A module in WebAssembly text that lets all events through. `$result(case, address, length)` makes a result: 0 with
+ * bytes, 1 with a text. What it is given lies from 64 KiB on.
+ */
+export function guestWat(parts: GuestParts = {}): string {
+  const { memory = '2', more = '', realloc = '', select = '' } = parts;
+  const { init = OK, process = OK, tick = OK, finish = OK } = parts;
+  return `(module
+    (memory (export "memory") ${memory})
+    (global $ok i32 (i32.const 64))
+    (global $heap (mut i32) (i32.const 65536))
+    (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32)
+      ${realloc}
+      (global.get $heap)
+      (global.set $heap (i32.and (i32.add (i32.add (global.get $heap) (local.get 3)) (i32.const 15)) (i32.const -8))))
+    (func $result (param $case i32) (param $at i32) (param $length i32) (result i32)
+      (i32.store (i32.const 16) (local.get $case))
+      (i32.store (i32.const 20) (local.get $at))
+      (i32.store (i32.const 24) (local.get $length))
+      (i32.const 16))
+    (func (export "$I#init") (param i32 i32 i32 i32 i32) (result i32) (local $i i32) (local $k i64) ${init})
+    (func (export "$I#select") (param i32 i32) (local $i i32) (local $k i64) ${select})
+    (func (export "$I#process") (param $source i32) (param $count i32) (param $at i32) (param $size i32) (result i32)
+      (local $i i32) (local $k i64)
+      (global.set $heap (i32.const 65536))
+      ${process})
+    (func (export "$I#tick") (param i64) (result i32) (local $i i32) (local $k i64) ${tick})
+    (func (export "$I#finish") (result i32) (local $i i32) (local $k i64) ${finish})
+    ${more})`;
+}
+
+/** Numbers as data at an address, in WebAssembly text. */
+export function dataWat(address: number, ...numbers: readonly number[]): string {
+  const bytes = [...new Uint8Array(Uint32Array.from(numbers).buffer)];
+  return `(data (i32.const ${address}) "${bytes.map((byte) => `\\${byte.toString(16).padStart(2, '0')}`).join('')}")`;
 }
 
 /** A module whose `process` does another kind of harm for each number of events. */
