@@ -1,6 +1,20 @@
 // Which Wasm binaries are accepted, what is kept of them, and how a module's failure looks.
 
-import { chmod, mkdtemp, readFile, readdir, rm, stat, writeFile } from 'node:fs/promises';
+import { execFileSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import {
+  chmod,
+  chown,
+  lstat,
+  mkdtemp,
+  readFile,
+  readdir,
+  rename,
+  rm,
+  stat,
+  symlink,
+  writeFile,
+} from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
@@ -10,7 +24,7 @@ import { type PreparedGuest, prepareComponent } from './component.js';
 import { GuestError, InvalidModuleError } from './errors.js';
 import { type Guest, instantiateGuest } from './guest.js';
 import { moduleForm } from './module-form.js';
-import { HARMFUL_GUEST, componentOf } from './testing.js';
+import { HARMFUL_GUEST, TALKING_GUEST, componentOf } from './testing.js';
 import { TRANSPILER_VERSION } from './transpile.js';
 import { runTranspiler } from './transpiler.js';
 
@@ -166,6 +180,38 @@ describe('the cache', () => {
     const { mode } = await stat(path);
     expect(mode & 0o777).toBe(0o644); // was replaced
   });
+
+  it('does not run the entry of another component, nor wait for one that never ends', async () => {
+    const cacheDirs = [join(directory, 'd')];
+    const { digest, source } = await prepareComponent(harmful, { cacheDirs });
+    const path = join(cacheDirs[0]!, `${digest}-${TRANSPILER_VERSION}`);
+    const entry = await readFile(path);
+    await rm(path);
+    execFileSync('mkfifo', [path]);
+    expect((await prepareComponent(harmful, { cacheDirs })).source).toBe(source);
+    expect(await readFile(path)).toEqual(entry); // took its place
+    const other = await componentOf(TALKING_GUEST);
+    const otherDigest = createHash('sha256').update(other).digest('hex');
+    await writeFile(join(cacheDirs[0]!, `${otherDigest}-${TRANSPILER_VERSION}`), entry);
+    expect((await prepareComponent(other, { cacheDirs })).modules).not.toEqual([]);
+    expect(await readFile(join(cacheDirs[0]!, `${otherDigest}-${TRANSPILER_VERSION}`))).not.toEqual(entry);
+  });
+
+  it.runIf(process.getuid?.() === 0)(
+    'does not run an entry of another user, behind a link or not',
+    async () => {
+      const cacheDirs = [join(directory, 'e')];
+      const { digest } = await prepareComponent(harmful, { cacheDirs });
+      const path = join(cacheDirs[0]!, `${digest}-${TRANSPILER_VERSION}`);
+      const theirs = join(directory, 'theirs');
+      await rename(path, theirs);
+      await chown(theirs, 65534, 65534);
+      await symlink(theirs, path);
+      await prepareComponent(harmful, { cacheDirs });
+      const { uid, size } = await lstat(path); // was replaced by a file of its own
+      expect([uid, size]).toEqual([0, (await stat(theirs)).size]);
+    },
+  );
 
   it('is not needed', async () => {
     const file = join(directory, 'file');
