@@ -45,7 +45,7 @@ function read(source: DataSource, name: string, batch: Batch): string | undefine
 
 describe('a program in AssemblyScript', () => {
   it.each([
-    ["new Source('other')", 'the gadget has no data source other, which the module needs'],
+    ["new Source('other')", 'there is no data source other, which the module needs'],
     [
       "new Source('*').u32('tid')",
       'field tid of data source requests does not exist, but the module needs it',
@@ -93,6 +93,26 @@ describe('a program in AssemblyScript', () => {
     const batch = batchOf([recordOf(new Uint8Array(24), [[8, Buffer.from('abcbü€😀\0rest')]])]);
     processor.process(0, batch);
     expect(read(requests, 'out', batch)).toBe('-922337203685477580818446744073709551615 ü€😀 13-1!');
+  });
+
+  it('tells the user why it failed, and where', async () => {
+    const processor = await started(
+      `import { Source } from 'ig';
+       const all = new Source('*');
+       const pid = all.u32('pid');
+       const numbers: u32[] = [];
+       all.onEvent(() => {
+         if (pid.value == 1) throw new Error('no rule for ü');
+         return numbers[pid.value] == 0;
+       });`,
+    );
+    const failing = (pid: number): (() => void) => {
+      const record = Buffer.alloc(24);
+      record.writeUInt32LE(pid);
+      return () => processor.process(0, batchOf([record]));
+    };
+    expect(failing(1)).toThrow("the gadget's Wasm module failed in process: no rule for ü (program.ts:6)");
+    expect(failing(2)).toThrow(/failed in process: Index out of range$/);
   });
 
   it('fails a batch that emits more than the host takes', async () => {

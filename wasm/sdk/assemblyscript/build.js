@@ -73,9 +73,18 @@ async function packagesInPath() {
 async function compile(entry) {
   const asc = await findCompiler();
   const root = dirname(entry);
-  const entryText = `import './${basename(entry, '.ts')}';\nexport { ${[...FUNCTIONS, 'cabi_realloc'].join(', ')} } from 'ig/abi';\n`;
+  const entryText = `import './${basename(entry, '.ts')}';\nexport { ${[...FUNCTIONS, 'cabi_realloc'].join(', ')} } from 'ig/abi';\nexport { ig_last_words } from 'ig/abort';\n`;
   let wasm;
-  const options = ['-O3', '--noColors', '--runtime', 'minimal', '--enable', 'bulk-memory', '--use', 'abort='];
+  const options = [
+    '-O3',
+    '--noColors',
+    '--runtime',
+    'minimal',
+    '--enable',
+    'bulk-memory',
+    '--use',
+    'abort=~lib/ig/abort/abort',
+  ];
   const { error, stderr } = await asc.main(
     [ENTRY, '--outFile', 'out.wasm', '--baseDir', root, '--path', SDK, ...options],
     {

@@ -109,7 +109,7 @@ function bind(source: Source, sourcesAt: usize, sourceCount: u32): string {
     }
     return '';
   }
-  return `the gadget has no data source ${source.name}, which the module needs`;
+  return `there is no data source ${source.name}, which the module needs`;
 }
 
 function bindField(field: Field, fieldsAt: usize, fieldCount: u32): string {
