@@ -1,7 +1,7 @@
 // @ts-check
 // `make bench`: measures ig against the untraced machine, a floor in C and the peers that are installed.
 //
-//   node test/bench/bench.js [--runs N] [--seconds S] [--quick] [--only load,capacity,containers,start] [--json FILE] [--compare FILE]
+//   node test/bench/bench.js [--runs N] [--seconds S] [--quick] [--only load,capacity,filters,containers,start] [--json FILE] [--compare FILE]
 //
 // It fails when something cannot be measured, never because a number is bad.
 
@@ -11,14 +11,15 @@ import { parseArgs } from 'node:util';
 import { ROOT, build } from './build.js';
 import { PIPELINES, measureCapacity } from './capacity.js';
 import { CROWDS, measureCrowd } from './containers.js';
+import { findFilters, measureFilter } from './filters.js';
 import { measureLoad } from './load.js';
 import { machineFacts } from './machine.js';
 import { comparison, report } from './report.js';
 import { measureStart, starts } from './startup.js';
-import { summarize, summarizeLoad } from './summary.js';
+import { summarize, summarizeFilters, summarizeLoad } from './summary.js';
 import { findTracers } from './tracers.js';
 
-const PARTS = ['load', 'capacity', 'containers', 'start'];
+const PARTS = ['load', 'capacity', 'filters', 'containers', 'start'];
 
 const { values: flags } = parseArgs({
   options: {
@@ -108,6 +109,28 @@ async function benchCapacity(runs, seconds, notes) {
   );
 }
 
+/**
+ * A window of half the time is enough: the feeder never sleeps for long.
+ * @type {(runs: number, seconds: number, notes: string[]) => Promise<import('./summary.js').FilterSections>}
+ */
+async function benchFilters(runs, seconds, notes) {
+  progress('building filters');
+  const { subjects, missing } = await findFilters();
+  notes.push(...missing);
+  /** @type {(number | undefined)[][]} */
+  const results = [];
+  for (let run = 0; run < runs; run++) {
+    /** @type {Map<import('./filters.js').Subject, number | undefined>} */
+    const us = new Map();
+    for (const subject of inTurns(run, subjects)) {
+      const what = `run ${run + 1}, ${subject.section}, ${subject.name}, ${subject.metric}`;
+      us.set(subject, await attempt(notes, what, () => measureFilter(subject, seconds / 2)));
+    }
+    results.push(subjects.map((subject) => us.get(subject)));
+  }
+  return summarizeFilters(results, subjects);
+}
+
 /** @type {(runs: number, notes: string[]) => Promise<import('./summary.js').Section>} */
 async function benchContainers(runs, notes) {
   /** @type {Record<string, Record<string, number> | undefined>[]} */
@@ -182,6 +205,9 @@ async function main() {
     load: only.includes('load') ? await benchLoad(runs, seconds, tracers, notes) : {},
     containers: only.includes('containers') ? await benchContainers(runs, notes) : {},
     capacity: only.includes('capacity') ? await benchCapacity(runs, seconds, notes) : {},
+    ...(only.includes('filters')
+      ? await benchFilters(runs, seconds, notes)
+      : { examples: {}, chain: {}, module: {} }),
   };
   mkdirSync(dirname(flags.json), { recursive: true });
   writeFileSync(flags.json, `${JSON.stringify(result, undefined, 2)}\n`);

@@ -3,7 +3,7 @@
 
 import { execFileSync } from 'node:child_process';
 import { copyFileSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { ociArchitecture } from '../../dist/oci/descriptor.js';
 import { buildGadgetImage, readGadgetImage } from '../../dist/oci/gadget-image.js';
@@ -38,6 +38,8 @@ export const PROGRAMS = {
 };
 export const IMAGES = {
   traceExecWithoutWasm: join(OUT, 'trace-exec-without-wasm'),
+  execs: join(OUT, 'execs'),
+  execsWithoutWasm: join(OUT, 'execs-without-wasm'),
   feed: join(OUT, 'feed'),
   feedWithoutWasm: join(OUT, 'feed-without-wasm'),
 };
@@ -53,7 +55,7 @@ export async function build() {
   compileHost('../engines/many.c', PROGRAMS.many, []);
   compileHost('floor.c', PROGRAMS.floor, ['-lbpf']);
   compileBpf('floor.bpf.c', PROGRAMS.floorObject);
-  await buildTraceExecWithoutWasm();
+  await buildExecs();
   await buildFeed();
 }
 
@@ -88,18 +90,29 @@ export function outputOf(program, args) {
   }
 }
 
-/** The built-in trace_exec as it is, but for its Wasm module: to see what the module costs. */
-async function buildTraceExecWithoutWasm() {
+/**
+ * The built-in trace_exec as it is, but for its Wasm module: to see what the module costs. And both with the program
+ * of exec.bpf.c, which makes up its events.
+ */
+async function buildExecs() {
   const builtin = new Layout(join(ROOT, 'dist/images'));
   const descriptor = await builtin.resolve(String(parseReference('trace_exec')));
   const architecture = ociArchitecture();
-  const { metadata, ebpf } = await readGadgetImage(builtin, descriptor, { architecture });
-  if (metadata === undefined || ebpf === undefined) throw new Error('trace_exec has no eBPF program');
-  await buildGadgetImage(new Layout(IMAGES.traceExecWithoutWasm), {
-    ref: 'trace_exec_without_wasm',
-    metadata,
-    platforms: [{ architecture, ebpf }],
-  });
+  const { metadata, ebpf, wasm } = await readGadgetImage(builtin, descriptor, { architecture });
+  if (metadata === undefined || ebpf === undefined || wasm === undefined)
+    throw new Error('trace_exec has not all parts of a gadget');
+  const object = join(OUT, 'exec.bpf.o');
+  compileBpf('exec.bpf.c', object);
+  const fed = readFileSync(object);
+  await buildImage(IMAGES.traceExecWithoutWasm, metadata, { architecture, ebpf });
+  await buildImage(IMAGES.execs, metadata, { architecture, ebpf: fed, wasm });
+  await buildImage(IMAGES.execsWithoutWasm, metadata, { architecture, ebpf: fed });
+}
+
+/** @type {(path: string, metadata: Uint8Array | undefined, platform: { architecture: string, ebpf: Uint8Array, wasm?: Uint8Array }) => Promise<unknown>} */
+function buildImage(path, metadata, platform) {
+  const parts = metadata === undefined ? {} : { metadata };
+  return buildGadgetImage(new Layout(path), { ref: basename(path), ...parts, platforms: [platform] });
 }
 
 /** The gadget of synthetic events, with and without a Wasm module. */
@@ -112,9 +125,6 @@ async function buildFeed() {
   const program = join(OUT, 'feed-program.ts');
   copyFileSync(join(SOURCES, 'feed.as'), program);
   const wasm = await buildWasm(program);
-  await buildGadgetImage(new Layout(IMAGES.feed), { ref: 'feed', platforms: [{ architecture, ebpf, wasm }] });
-  await buildGadgetImage(new Layout(IMAGES.feedWithoutWasm), {
-    ref: 'feed_without_wasm',
-    platforms: [{ architecture, ebpf }],
-  });
+  await buildImage(IMAGES.feed, undefined, { architecture, ebpf, wasm });
+  await buildImage(IMAGES.feedWithoutWasm, undefined, { architecture, ebpf });
 }

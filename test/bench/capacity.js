@@ -10,6 +10,8 @@ import { Subject, runJson } from './process.js';
 const WARM_UP_SECONDS = 1.5;
 const START_TIMEOUT_MS = 20_000;
 const POLL_MS = 20;
+/** Of what the subject said; a verifier says thousands of lines. */
+const ERRORS_SHOWN = 1000;
 /** A feeder that waited less than this share of the time was as slow as what it feeds. */
 const FEEDER_IDLE_MIN = 0.05;
 
@@ -78,7 +80,7 @@ async function waitUntilRunning(subject, name) {
     const loaded = await runJson([PROGRAMS.feeder, '0', '0']).catch(() => undefined);
     if (loaded !== undefined) return;
   }
-  throw new Error(`ig did not start for "${name}": ${subject.errors.trim()}`);
+  throw new Error(`ig did not start for "${name}": ${subject.errors.trim().slice(0, ERRORS_SHOWN)}`);
 }
 
 /** Events delivered or filtered out, by ig's account. @type {(words: string) => number} */

@@ -1,4 +1,4 @@
-/* What feed.bpf.c and feeder.c agree on. */
+/* What feed.bpf.c and exec.bpf.c agree on with feeder.c. */
 #ifndef FEED_H
 #define FEED_H
 

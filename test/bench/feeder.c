@@ -1,5 +1,5 @@
 /*
- * Runs the program of feed.bpf.c, which ig has loaded, in a loop: warms up, then counts.
+ * Runs the program of feed.bpf.c or exec.bpf.c, which ig has loaded, in a loop: warms up, then counts.
  *
  *   feeder WARM_UP_SECONDS SECONDS
  *   prints {"sent":N,"seconds":S,"idle":SHARE,"total":N}: sent within the time, the share of it in which the
@@ -15,6 +15,8 @@
 #include "feed.h"
 
 #define NAP_US 200
+#define FEWEST 60000
+#define LONGEST 10
 
 static double now_seconds(void) {
     struct timespec now;
@@ -50,9 +52,14 @@ static long run(int fd) {
     return bpf_prog_test_run_opts(fd, &options) ? -1 : (long)options.retval;
 }
 
-/* Feeds for some seconds; false when it could not. */
+/*
+ * Feeds for some seconds; false when it could not. It goes on for longer while a slow reader has not taken
+ * much more than the ring holds, as only on the whole is what is sent what it takes.
+ */
 static int feed(int fd, double seconds, long *sent, double *idle_seconds) {
-    for (double end = now_seconds() + seconds; now_seconds() < end;) {
+    double end = now_seconds() + seconds, last = end + seconds * LONGEST;
+
+    while (now_seconds() < end || (*sent < FEWEST && now_seconds() < last)) {
         long count = run(fd);
         if (count < 0)
             return 0;

@@ -12,6 +12,9 @@
  * @property {Record<string, string>} tracers what each one is
  * @property {Section} load
  * @property {Section} capacity
+ * @property {Section} examples
+ * @property {Section} chain
+ * @property {Section} module
  * @property {Section} containers
  * @property {Section} start
  */
@@ -59,6 +62,29 @@ const CAPACITY_COLUMNS = [
   },
 ];
 
+/** @type {(metric: string, title: string) => TableColumn[]} */
+const cost = (metric, title) => [
+  { title: `${title}: events/s`, metric: `${metric}PerSecond`, format: whole },
+  { title: 'µs', metric: `${metric}Us`, format: fixed(3) },
+  { title: 'more', metric: `${metric}More`, format: fixed(3) },
+];
+
+/** @type {readonly TableColumn[]} */
+const EXAMPLE_COLUMNS = [
+  ...cost('drop', 'drop'),
+  ...cost('add', 'add a field'),
+  ...cost('count', 'aggregate'),
+];
+
+/** @type {readonly TableColumn[]} */
+const CHAIN_COLUMNS = cost('chain', 'chain');
+
+/** @type {readonly TableColumn[]} */
+const MODULE_COLUMNS = ['json', 'columns'].flatMap((output) => [
+  ...cost(output, output),
+  { title: '×', metric: `${output}Ratio`, format: fixed(2) },
+]);
+
 /** @type {readonly TableColumn[]} */
 const CONTAINER_COLUMNS = [
   { title: 'events/s', metric: 'eventsPerSecond', format: whole },
@@ -76,7 +102,7 @@ const START_COLUMNS = [
 
 /** @typedef {{ what: string, value: (result: Result) => number | undefined, limit: number, atLeast: boolean, format: (value: number) => string }} Target */
 
-/** @type {(section: 'load' | 'capacity' | 'containers' | 'start', name: string, metric: string) => Target['value']} */
+/** @type {(section: 'load' | 'capacity' | 'module' | 'containers' | 'start', name: string, metric: string) => Target['value']} */
 const median = (section, name, metric) => (result) => result[section][name]?.[metric]?.median;
 
 export const IG_START = 'ig run trace_exec --host, to attached';
@@ -140,6 +166,13 @@ const TARGETS = [
     format: fixed(2),
   },
   {
+    what: 'the same with a full ring',
+    value: median('module', 'trace_exec', 'jsonRatio'),
+    limit: 1.1,
+    atLeast: false,
+    format: fixed(2),
+  },
+  {
     what: 'RSS',
     value: median('load', 'ig json', 'rssSteadyMb'),
     limit: 120,
@@ -186,6 +219,9 @@ export function report(result) {
     '',
     table('Exec load', result.load, LOAD_COLUMNS),
     table('Pipeline, synthetic events of 256 bytes', result.capacity, CAPACITY_COLUMNS),
+    table('Filters, made-up execs, -o none', result.examples, EXAMPLE_COLUMNS),
+    table('Chains of filters, -o none', result.chain, CHAIN_COLUMNS),
+    table('The module of trace_exec', result.module, MODULE_COLUMNS),
     table('Events of containers', result.containers, CONTAINER_COLUMNS),
     table('Start', result.start, START_COLUMNS),
     targets(result),
@@ -224,7 +260,15 @@ function targets(result) {
  */
 export function comparison(before, now) {
   const rows = [['Compared', before.machine.commit, now.machine.commit, 'new ÷ old']];
-  for (const section of /** @type {const} */ (['load', 'capacity', 'containers', 'start'])) {
+  for (const section of /** @type {const} */ ([
+    'load',
+    'capacity',
+    'examples',
+    'chain',
+    'module',
+    'containers',
+    'start',
+  ])) {
     for (const [name, metrics] of Object.entries(now[section])) {
       for (const [metric, { median: value }] of Object.entries(metrics)) {
         const old = before[section]?.[name]?.[metric]?.median;

@@ -61,6 +61,40 @@ export function summarize(runs, names, metrics) {
   return sectionOf(names, metrics, (name, metric) => runs.map((run) => run[name]?.[metric]));
 }
 
+/** @typedef {{ examples: Section, chain: Section, module: Section }} FilterSections */
+
+/**
+ * `runs` has for each run the µs per event of each subject. A row of a section has for each metric M of its subjects
+ * `MUs`, `MPerSecond`, and, taken against the base of the same run, `MMore` (µs) and `MRatio`.
+ * @type {(runs: readonly (readonly (number | undefined)[])[], subjects: readonly import('./filters.js').Subject[]) => FilterSections}
+ */
+export function summarizeFilters(runs, subjects) {
+  /** @type {FilterSections} */
+  const sections = { examples: {}, chain: {}, module: {} };
+  subjects.forEach(({ section, name, metric, base }, i) => {
+    const baseAt = subjects.findIndex(
+      (other) => other.section === section && other.name === base && other.metric === metric,
+    );
+    const values = {
+      Us: runs.map((run) => run[i]),
+      PerSecond: runs.map((run) => ratio(1e6, run[i])),
+      More: runs.map((run) => difference(run[i], run[baseAt])),
+      Ratio: runs.map((run) => ratio(run[i], run[baseAt])),
+    };
+    const row = (sections[section][name] ??= {});
+    for (const [suffix, numbers] of Object.entries(values)) {
+      const found = series(numbers);
+      if (found !== undefined) row[metric + suffix] = found;
+    }
+  });
+  return sections;
+}
+
+/** @type {(a: number | undefined, b: number | undefined) => number | undefined} */
+function difference(a, b) {
+  return a === undefined || b === undefined ? undefined : a - b;
+}
+
 /** @type {(names: readonly string[], metrics: readonly string[], valuesOf: (name: string, metric: string) => (number | undefined)[]) => Section} */
 function sectionOf(names, metrics, valuesOf) {
   /** @type {Section} */

@@ -1,0 +1,36 @@
+;; A module of the peer's API, called for every event: reads two fields and sets one.
+(module
+  (import "ig" "getDataSource" (func $getDataSource (param i64) (result i32)))
+  (import "ig" "dataSourceGetField" (func $getField (param i32 i64) (result i32)))
+  (import "ig" "dataSourceAddField" (func $addField (param i32 i64 i32) (result i32)))
+  (import "ig" "dataSourceSubscribe" (func $subscribe (param i32 i32 i32 i64) (result i32)))
+  (import "ig" "fieldGetScalar" (func $getScalar (param i32 i32 i32 i32) (result i64)))
+  (import "ig" "fieldGetBuffer" (func $getBuffer (param i32 i32 i32 i64) (result i32)))
+  (import "ig" "fieldSet" (func $set (param i32 i32 i32 i64) (result i32)))
+  (memory (export "memory") 1)
+  (data (i32.const 16) "exec")
+  (data (i32.const 32) "proc.comm")
+  (data (i32.const 48) "proc.pid")
+  (data (i32.const 64) "depth")
+  (global $comm (mut i32) (i32.const 0))
+  (global $pid (mut i32) (i32.const 0))
+  (global $depth (mut i32) (i32.const 0))
+  ;; Texts and buffers are their size << 32 | their address.
+  (func $at (param $address i64) (param $size i64) (result i64)
+    (i64.or (i64.shl (local.get $size) (i64.const 32)) (local.get $address)))
+  (func (export "gadgetAPIVersion") (result i64) (i64.const 1))
+  (func (export "gadgetInit") (result i32)
+    (local $exec i32)
+    (local.set $exec (call $getDataSource (call $at (i64.const 16) (i64.const 4))))
+    (global.set $comm (call $getField (local.get $exec) (call $at (i64.const 32) (i64.const 9))))
+    (global.set $pid (call $getField (local.get $exec) (call $at (i64.const 48) (i64.const 8))))
+    ;; Kind 8 is u32.
+    (global.set $depth
+      (call $addField (local.get $exec) (call $at (i64.const 64) (i64.const 5)) (i32.const 8)))
+    (call $subscribe (local.get $exec) (i32.const 1) (i32.const 0) (i64.const 1)))
+  (func (export "dataSourceCallback") (param $callback i64) (param $source i32) (param $event i32)
+    ;; Kind 12 is a text.
+    (drop (call $getBuffer (global.get $comm) (local.get $event) (i32.const 12)
+      (call $at (i64.const 96) (i64.const 16))))
+    (drop (call $set (global.get $depth) (local.get $event) (i32.const 8)
+      (call $getScalar (global.get $pid) (local.get $event) (i32.const 8) (i32.const 128))))))

@@ -1,0 +1,8 @@
+// A filter that only reads the field FIELD, in AssemblyScript.
+
+import { Source } from 'ig';
+
+const exec = new Source('exec');
+const field = exec.bytes('FIELD');
+
+exec.onEvent(() => field.read().size < 4096);
