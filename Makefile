@@ -1,12 +1,13 @@
 # make run     set everything up, then watch every process this machine starts (ARGS="trace exec -c name" for more)
 # make test    set everything up, then lint, type check and run all tests
+# make test-kernels  what depends on the kernel, on several of Debian's in QEMU (KERNELS=this,6.1,newest)
 # Others: build, portable, install (PREFIX=/usr/local), bench, lint, format, clean.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := build
 .DELETE_ON_ERROR:
-.PHONY: build portable run test bench lint format install clean test-deps
+.PHONY: build portable run test test-kernels bench lint format install clean test-deps
 
 PREFIX ?= /usr/local
 ARGS ?= run trace_exec --host
@@ -104,6 +105,9 @@ format: node_modules/.package-lock.json
 
 test: build lint
 	$(AS_ROOT) env PATH="$$PATH" node_modules/.bin/vitest run --config test/vitest.config.ts $(TESTS)
+
+test-kernels: build
+	$(AS_ROOT) env PATH="$$PATH" $(NODE) test/kernels/kernels.js $(if $(KERNELS),--only $(KERNELS))
 
 bench: build
 	bpf/install-deps.sh bench
