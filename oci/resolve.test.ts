@@ -53,8 +53,10 @@ it('says of a mistyped short name that it is not built in', async () => {
   vi.stubEnv('https_proxy', `http://${DEAD}`);
   onTestFinished(() => void vi.unstubAllEnvs());
   await expect(resolveImage('trace_exce', options)).rejects.toThrow(
-    '; there is no built-in gadget trace_exce',
+    '; there is no built-in gadget trace_exce, only trace_exec',
   );
+  const bare = { ...options, builtin: new Layout(temporaryDirectory()) };
+  await expect(resolveImage('trace_exec', bare)).rejects.toThrow(/; no gadgets are built into this ig$/);
 });
 
 suite('a full reference', () => {

@@ -202,7 +202,10 @@ async function withBuiltinHint(error: unknown, reference: Reference, builtin?: L
     const names = (await builtin.list()).flatMap(({ reference }) =>
       reference === undefined ? [] : parseReference(reference).name,
     );
-    error.message += `; there is no built-in gadget ${name}, only ${names.join(', ')}`;
+    error.message +=
+      names.length === 0
+        ? '; no gadgets are built into this ig'
+        : `; there is no built-in gadget ${name}, only ${names.join(', ')}`;
   }
   return error;
 }

@@ -62,6 +62,11 @@ export function compilerOf(language: Language): string {
   return join(sdkOf(language), 'build.js');
 }
 
+/** What a program in a language can call. */
+export function manualOf(language: Language): string {
+  return join(sdkOf(language), 'README.md');
+}
+
 /** The folder of what new Wasm parts in a language begin with. */
 export function templateOf(language: Language): string {
   return join(sdkOf(language), language === 'typescript' ? 'template-typescript' : 'template');

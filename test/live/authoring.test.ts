@@ -14,7 +14,7 @@ import {
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { LANGUAGES, type Language } from '../../runtime/build/language.js';
+import { LANGUAGES, type Language, titleOf } from '../../runtime/build/language.js';
 import { type Ended, type ExecEvent, IG, Ig, type IgOptions, parseEvents, runIg } from '../ig.js';
 import { createTemporaryDirectory, removeDirectory, temporaryDirectory } from '../registry/images.js';
 import { type RunningRegistry, startRegistry } from '../registry/registry.js';
@@ -84,11 +84,15 @@ describe('a new filter', () => {
     { timeout: 180_000 },
     async (language, { skip }) => {
       const { stdout } = await make(language, language, '--filter');
+      const [, manual] = / can call: (.*\/README\.md)\n$/.exec(stdout)!;
+      expect(readFileSync(manual!, 'utf8')).toMatch(/^# .* in .*(?:C|Rust|Go|Script)$/m);
       expect(stdout).toBe(`Wrote ./${language}: ${filesIn(join(root, language)).join(', ')}
 
 Next:
   ig gadget test ./${language}
   sudo ig run trace_exec --host --wasm ./${language}
+
+All that a program in ${titleOf(language)} can call: ${manual}
 `);
       renameField(join(root, language), 'directory', `dir_${language}`);
       const tested = await ig('gadget', 'test', `./${language}`);
@@ -274,6 +278,9 @@ describe('what cannot be', () => {
       /^Error: "New" is no name for a gadget: take/,
     );
     expect(existsSync(join(root, 'New'))).toBe(false);
+    expect(await refusal('gadget', 'new', 'x')).toBe(
+      `Error: --lang is missing: the language of the Wasm part, ${LANGUAGES.join(', ')}`,
+    );
     expect(await refusal('gadget', 'new', 'x', '--lang', 'zig')).toContain(
       'Allowed choices are assemblyscript, typescript, javascript, c, rust, go.',
     );

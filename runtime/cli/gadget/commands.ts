@@ -2,6 +2,7 @@
 
 import { Command, Option } from 'commander';
 import { LANGUAGES, type Language } from '../../build/language.js';
+import { UsageError } from '../fail.js';
 
 export interface NewFlags {
   readonly lang: Language;
@@ -25,9 +26,7 @@ function newCommand(): Command {
   return new Command('new')
     .description('write the folder of a new gadget, or filter, that builds and passes its test')
     .argument('<name>', 'of the gadget, and of the folder; it may be a path')
-    .addOption(
-      new Option('--lang <language>', 'language of the Wasm part').choices(LANGUAGES).makeOptionMandatory(),
-    )
+    .addOption(new Option('--lang <language>', 'language of the Wasm part').choices(LANGUAGES))
     .option('--filter', 'only the Wasm part, to run after trace_exec or any other gadget')
     .option('-v, --verbose', 'add causes to errors')
     .addHelpText(
@@ -37,9 +36,12 @@ Examples:
   ig gadget new trace_mine --lang c              # eBPF in C, and a Wasm part in C
   ig gadget new my-filter --lang rust --filter   # then: ig run trace_exec --wasm ./my-filter`,
     )
-    .action(async (path: string, flags: NewFlags) => {
+    .action(async (path: string, { lang, ...flags }: Partial<NewFlags>) => {
+      if (lang === undefined) {
+        throw new UsageError(`--lang is missing: the language of the Wasm part, ${LANGUAGES.join(', ')}`);
+      }
       const { newGadget } = await import('./new.js');
-      newGadget(path, flags);
+      newGadget(path, { lang, ...flags });
     });
 }
 

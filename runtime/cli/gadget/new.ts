@@ -1,6 +1,7 @@
 // `ig gadget new`: writes the folder, and says what to do with it.
 
 import { writeSync } from 'node:fs';
+import { manualOf, titleOf } from '../../build/language.js';
 import { scaffold } from '../../scaffold.js';
 import type { NewFlags } from './commands.js';
 
@@ -16,6 +17,8 @@ export function newGadget(path: string, { lang, filter = false }: NewFlags): voi
 Next:
   ig gadget test ${folder}
   ${run}
+
+All that a program in ${titleOf(lang)} can call: ${manualOf(lang)}
 `,
   );
 }

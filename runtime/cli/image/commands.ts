@@ -104,7 +104,7 @@ export function imageCommand(): Command {
 function buildCommand(): Command {
   return command(
     'build <path>',
-    'build a gadget image from a folder: eBPF for amd64 and arm64, Wasm, gadget.yaml',
+    'build the image of a gadget or filter from a folder: eBPF for amd64 and arm64, Wasm, gadget.yaml',
     [
       new Option('-t, --tag <name>', "the image's name; the folder's own name unless given"),
       new Option('-f, --file <path>', 'build file; build.yaml in the folder unless given'),
