@@ -171,7 +171,7 @@ describe('ig replay', () => {
     const wrong = [
       [text, 'it is no recording of `ig run --record`'],
       [directory, 'it is no file'],
-      [join(directory, 'none'), 'ENOENT'],
+      [join(directory, 'none'), 'there is no such file'],
     ] as const;
     for (const [path, reason] of wrong) {
       const { status, stderr } = await runIg(['replay', path]);
