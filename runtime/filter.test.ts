@@ -5,6 +5,7 @@ import { describe, expect, it } from 'vitest';
 import { buildGadgetImage } from '../oci/gadget-image.js';
 import { Layout } from '../oci/layout.js';
 import { temporaryDirectory } from '../test/registry/images.js';
+import { BuildError } from './build/errors.js';
 import { loadConfig } from './config/config.js';
 import { type Filter, openFilter } from './filter.js';
 
@@ -83,10 +84,13 @@ describe('a filter', () => {
   it('shows what the compiler says when that fails', async () => {
     const says: string[] = [];
     const path = folder({ 'wasm/program.ts': 'let x: u32 = nobody;\n' });
+    const sentence = `the compiler for AssemblyScript could not compile ${path}/wasm/program.ts; see what it says above`;
     await expect(open(path, { says })).rejects.toThrow(
-      `the compiler for AssemblyScript could not compile ${path}/wasm/program.ts; see what it says above`,
+      new BuildError(`${sentence}; if it is TypeScript, say so in build.yaml (language: typescript)`),
     );
     expect(says.join('')).toContain("Cannot find name 'nobody'");
+    writeFileSync(join(path, 'build.yaml'), 'language: assemblyscript\n');
+    await expect(open(path)).rejects.toThrow(new BuildError(sentence));
   });
 
   it('names what is wrong with its folder', async () => {

@@ -13,6 +13,8 @@ export interface WasmSource {
   /** Below the folder. */
   readonly file: string;
   readonly language: Language | undefined;
+  /** Another that the file may be in, as far as its name tells; none when build.yaml says which it is. */
+  readonly orElse?: Language;
 }
 
 /** As their authors write them. */
@@ -50,6 +52,11 @@ export function titleOf(language: Language): string {
 /** The language of a file by its name. */
 export function languageOf(file: string): Language | undefined {
   return GO_PACKAGE.test(posix.basename(file)) ? 'go' : ENDINGS[posix.extname(file)];
+}
+
+/** Another language that the file may be in, by its name. */
+export function otherLanguageOf(file: string): Language | undefined {
+  return posix.extname(file) === '.ts' ? 'typescript' : undefined;
 }
 
 /** What the SDK's compiler is given for a file: a package's folder, or the file itself. */

@@ -29,7 +29,7 @@ describe('the Wasm source of a folder', () => {
     ['wasm/go.mod', 'go'],
     ['program.wasm', undefined],
   ])('is found as %s', (file, language) => {
-    expect(plan(file).wasm).toEqual({ file, language });
+    expect(plan(file).wasm).toMatchObject({ file, language });
   });
 
   it('is one for a package of Go', () => {

@@ -4,7 +4,7 @@ import type { BuildFile } from './build-file.js';
 import { BuildError } from './errors.js';
 import type { GadgetFolder } from './folder.js';
 import type { BuildOptions } from './job.js';
-import { type Language, WASM_SOURCES, type WasmSource, languageOf, titleOf } from './language.js';
+import { type Language, WASM_SOURCES, type WasmSource, languageOf, otherLanguageOf, titleOf } from './language.js';
 
 /** Paths below the folder. */
 export interface Plan {
@@ -50,8 +50,10 @@ export function planWasm(folder: GadgetFolder, file: BuildFile): WasmSource | un
   const isModule = name.endsWith('.wasm');
   folder.need(name, isModule ? 'Wasm module' : 'Wasm source');
   if (isModule) return { file: name, language: undefined };
-  const language = file.language ?? languageOf(name);
-  if (language !== undefined) return { file: name, language };
+  if (file.language !== undefined) return { file: name, language: file.language };
+  const language = languageOf(name);
+  const orElse = otherLanguageOf(name);
+  if (language !== undefined) return { file: name, language, ...(orElse === undefined ? {} : { orElse }) };
   throw new BuildError(
     `nothing tells the language of ${folder.pathOf(name)}; name it in build.yaml (language: rust), or compile it yourself and name the module there (wasm: program.wasm)`,
   );

@@ -18,7 +18,7 @@ const NO_COMPILER = 3;
  */
 export async function buildWasm(
   folder: GadgetFolder,
-  { file, language }: WasmSource,
+  { file, language, orElse }: WasmSource,
   module: string,
   output: (text: string) => void,
 ): Promise<Uint8Array> {
@@ -32,8 +32,12 @@ export async function buildWasm(
   }
   output(built?.output ?? '');
   if (built?.ok) return readFileSync(module);
+  const hint =
+    orElse === undefined
+      ? ''
+      : `; if it is ${titleOf(orElse)}, say so in build.yaml (language: ${orElse})`;
   throw new BuildError(
-    `the compiler for ${titleOf(language)} could not compile ${folder.pathOf(file)}; see what it says above`,
+    `the compiler for ${titleOf(language)} could not compile ${folder.pathOf(file)}; see what it says above${hint}`,
   );
 }
 
