@@ -2,8 +2,8 @@
 
 import { setTimeout as sleep } from 'node:timers/promises';
 
-/** Generous, as machines are slow at times. */
-const LIMIT_MS = 40_000;
+/** Generous, as machines are slow at times; emulated ones (test/kernels) are so always. */
+const LIMIT_MS = 40_000 * Number(process.env['IG_TEST_PATIENCE'] ?? 1);
 const POLL_MS = 20;
 
 /** Asks again and again until `holds`. Throws when it does not come to that. */

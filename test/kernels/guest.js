@@ -15,6 +15,8 @@ const CPUS = '2';
 /** Starts that end with a dead guest: emulators are not perfect. */
 const ATTEMPTS = 2;
 const POLL_MS = 1000;
+const STUCK_MS = 120_000;
+const DIED = 'the guest died';
 /** Of the guest's console, shown when it dies. */
 const LAST_LINES = 25;
 /** Older ones make guests crash: 7.2 translates cmpxchg16b wrongly, and code that is patched while it runs. */
@@ -105,6 +107,8 @@ function textOf(path) {
  */
 async function attempt(qemu, tools, { kernel, command, timeoutSeconds, onOutput }) {
   const share = mkdtempSync(join(tmpdir(), 'ig-guest-'));
+  const clean = () => rmSync(share, { recursive: true, force: true });
+  process.once('exit', clean);
   try {
     makeInitramfs(kernel, tools, join(share, 'initramfs'));
     writeFileSync(join(share, 'command'), `cd '${process.cwd()}' || exit\n${command}\n`);
@@ -114,41 +118,58 @@ async function attempt(qemu, tools, { kernel, command, timeoutSeconds, onOutput 
     });
     let complaint = '';
     guest.stderr.on('data', (/** @type {Buffer} */ bytes) => (complaint += bytes.toString()));
-    const ended = once(guest, 'close').catch((error) => (complaint += String(error)));
-    const isTooLate = await follow(guest, ended, join(share, 'output'), timeoutSeconds, onOutput);
+    const end = await follow(guest, join(share, 'output'), timeoutSeconds, onOutput);
     const status = textOf(join(share, 'status'));
     if (status !== '') return { status: Number(status), failure: '' };
-    if (isTooLate) return { failure: `did not end within ${timeoutSeconds} s` };
+    if (end === 'late') return { failure: `did not end within ${timeoutSeconds} s` };
+    if (end === 'stuck') return { failure: `${DIED}: nothing moved in it for ${STUCK_MS / 1000} s` };
     const console = textOf(join(share, 'console')).trimEnd().split('\n').slice(-LAST_LINES).join('\n');
-    return { failure: `the guest died:\n${console}\n${complaint}` };
+    return { failure: `${DIED}:\n${console}\n${complaint}` };
   } finally {
-    rmSync(share, { recursive: true });
+    process.off('exit', clean);
+    clean();
   }
 }
 
 /**
- * Passes on what the command says until the guest ends; ends it when it is late.
- * @type {(guest: import('node:child_process').ChildProcess, ended: Promise<unknown>, output: string, timeoutSeconds: number, onOutput: (text: string) => void) => Promise<boolean>}
+ * The CPU time a process has used; that of a living guest grows, by its timers at least.
+ * @type {(pid: number | undefined) => string}
  */
-async function follow(guest, ended, output, timeoutSeconds, onOutput) {
+function cpuTime(pid) {
+  // The 14th and 15th field, proc(5); the second ends with the last bracket.
+  return textOf(`/proc/${pid}/stat`).replace(/^.*\)/s, '').split(' ').slice(12, 14).join(' ');
+}
+
+/**
+ * Passes on what the command says until the guest ends; ends it when it is late or no longer moves.
+ * @type {(guest: import('node:child_process').ChildProcess, output: string, timeoutSeconds: number, onOutput: (text: string) => void) => Promise<'by itself' | 'late' | 'stuck'>}
+ */
+async function follow(guest, output, timeoutSeconds, onOutput) {
   const stop = () => void guest.kill('SIGKILL');
   process.once('exit', stop);
+  const ended = once(guest, 'close').then(() => false);
   const deadline = Date.now() + timeoutSeconds * 1000;
+  /** @type {'by itself' | 'late' | 'stuck'} */
+  let end = 'by itself';
   let shown = 0;
-  let isRunning = true;
-  let isTooLate = false;
-  while (isRunning) {
-    isRunning = await Promise.race([ended.then(() => false), sleep(POLL_MS, true)]);
+  let used = '';
+  // Counted, not timed: whoever stops the guest for a while may stop this process, too.
+  let idlePolls = 0;
+  for (let isRunning = true; isRunning;) {
+    isRunning = await Promise.race([ended, sleep(POLL_MS, true)]);
     const bytes = existsSync(output) ? readFileSync(output) : Buffer.alloc(0);
     if (bytes.length > shown) onOutput(bytes.subarray(shown).toString());
     shown = bytes.length;
-    if (isRunning && !isTooLate && Date.now() > deadline) {
-      isTooLate = true;
-      stop();
-    }
+    const before = used;
+    used = cpuTime(guest.pid);
+    idlePolls = used === before ? idlePolls + 1 : 0;
+    if (!isRunning || end !== 'by itself') continue;
+    if (Date.now() > deadline) end = 'late';
+    else if (idlePolls * POLL_MS > STUCK_MS) end = 'stuck';
+    if (end !== 'by itself') stop();
   }
   process.off('exit', stop);
-  return isTooLate;
+  return end;
 }
 
 /**
@@ -163,7 +184,7 @@ export async function runInGuest(qemu, tools, job) {
     const seconds = Math.round((Date.now() - begin) / 1000);
     if (outcome.status !== undefined) return { status: outcome.status, seconds };
     failure = outcome.failure;
-    if (!failure.startsWith('the guest died')) break;
+    if (!failure.startsWith(DIED)) break;
     job.onOutput(`${failure}\n`);
   }
   return { failure, seconds: Math.round((Date.now() - begin) / 1000) };

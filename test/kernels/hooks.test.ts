@@ -3,7 +3,7 @@
 import { execFileSync, spawnSync } from 'node:child_process';
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
-import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { type AddressInfo, connect, createServer } from 'node:net';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -11,10 +11,14 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ObjectSpec } from '../../bpf/index.js';
 import { securityFile } from '../../bpf/features.js';
 import { IG, Ig, type IgOptions, runIg } from '../ig.js';
-import { compileBpf } from '../live/compile.js';
+import { compileBpf, compileFile } from '../live/compile.js';
 import { createTemporaryDirectory, removeDirectory } from '../registry/images.js';
+import { until } from '../until.js';
 
-const GADGET = fileURLToPath(new URL('gadget', import.meta.url));
+const SOURCE = fileURLToPath(new URL('hooks.bpf.c', import.meta.url));
+
+/** How long the last event may take after the first. */
+const LAST_EVENT_MS = 20_000;
 
 /** Bytes of a packet that nobody else sends, and of what comes before them. */
 const PAYLOAD_BYTES = 1234;
@@ -94,8 +98,9 @@ let root: string;
 beforeAll(() => {
   root = createTemporaryDirectory();
   mkdirSync(join(root, 'var-lib'));
-  build('optional', (program) => ({ [program]: { optional: true } }));
-  build('strict', (program, hook) => ({ [program]: { enabledBy: { only: hook } } }));
+  const object = compileFile(SOURCE);
+  build('optional', object, (program) => ({ [program]: { optional: true } }));
+  build('strict', object, (program, hook) => ({ [program]: { enabledBy: { only: hook } } }));
 });
 afterAll(() => removeDirectory(root));
 
@@ -109,20 +114,24 @@ function privately(): IgOptions {
   };
 }
 
-/** Builds an image whose metadata says that of each program. */
-function build(name: string, words: (program: string, hook: string) => Record<string, object>): void {
+/** Builds an image of the compiled programs, whose metadata says that of each of them. */
+function build(
+  name: string,
+  object: Uint8Array,
+  words: (program: string, hook: string) => Record<string, object>,
+): void {
   const folder = join(root, name);
-  cpSync(GADGET, folder, { recursive: true });
+  mkdirSync(folder);
+  writeFileSync(join(folder, 'program.bpf.o'), object);
+  writeFileSync(join(folder, 'build.yaml'), 'ebpfsource: program.bpf.o\n');
   const programs = Object.assign({}, ...KINDS.map(({ program, hook }) => words(program, hook))) as Record<
     string,
     object
   >;
   programs['ig_tc'] = { ...programs['ig_tc'], attach_to: 'lo' };
   const fields = { inode: { annotations: { 'value.undefined': '0' } } };
-  writeFileSync(
-    join(folder, 'gadget.yaml'),
-    JSON.stringify({ name, datasources: { hooks: { fields } }, programs }),
-  );
+  const metadata = { name, datasources: { hooks: { fields } }, programs };
+  writeFileSync(join(folder, 'gadget.yaml'), JSON.stringify(metadata));
   const { inside, cwd } = privately();
   const [program, ...args] = [...inside!, process.execPath, IG, 'image', 'build', folder, '-t', name];
   execFileSync(program, args, { cwd, stdio: 'pipe' });
@@ -168,13 +177,13 @@ describe('event of', () => {
   let deeds: Deeds | undefined;
   let warnings: string[] = [];
 
-  it('all kinds in one gadget', { timeout: 180_000 }, async () => {
+  it('all kinds in one gadget', async () => {
     const ig = await Ig.tracing(['run', 'optional', '-o', 'json'], privately());
     deeds = await act();
     const all = (): boolean => had.every((one) => seen(eventsOf(ig), one, deeds!));
     await ig.until(() => eventsOf(ig).length > 0);
     // What does not come is told by the tests below, one by one.
-    await ig.until(all, 'all events').catch(() => undefined);
+    await until(all, 'all events', LAST_EVENT_MS).catch(() => undefined);
     events = eventsOf(ig);
     const { stderr } = await ig.stop();
     warnings = stderr.split('\n').filter((line) => line.startsWith('Warning:'));

@@ -147,6 +147,8 @@ async function columnOf(name, others) {
 }
 
 process.chdir(ROOT);
+// Guests end with this process.
+for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => process.exit(1));
 /** @type {import('./table.js').Column[]} */
 const columns = [];
 for (const name of flags.only.split(',')) columns.push(await columnOf(name, columns));

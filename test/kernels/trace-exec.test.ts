@@ -67,7 +67,7 @@ describe('trace_exec', () => {
   const did = new Map<string, Ended>();
   let events: readonly ExecEvent[] = [];
 
-  it('traces all kinds of exec and loses none', { timeout: 180_000 }, async () => {
+  it('traces all kinds of exec and loses none', async () => {
     const flags = ['--host', '-o', 'json', '--paths', '--ignore-failed=false'];
     const ig = await Ig.tracing(['run', 'trace_exec', ...flags]);
     for (const [name, act] of Object.entries(deeds)) did.set(name, await act());

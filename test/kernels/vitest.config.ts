@@ -14,6 +14,7 @@ export default defineConfig({
     fileParallelism: false,
     // One process for all files: loading the modules again takes an emulator half a minute.
     isolate: false,
+    env: { IG_TEST_PATIENCE: '5' },
     testTimeout: 300_000,
     hookTimeout: 600_000,
     // Written by the run on this machine, read by the guests.
