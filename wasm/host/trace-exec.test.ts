@@ -258,7 +258,9 @@ describe('the module', () => {
     expect(() => new PostProcessor(prepared, [], [source])).toThrow(
       "the gadget's Wasm module failed in init: field argv of data source exec is u64, but the module reads it as text-list",
     );
-    expect(() => new PostProcessor(prepared, [], [])).toThrow(/there is no data source exec, which the module needs/);
+    expect(() => new PostProcessor(prepared, [], [])).toThrow(
+      /there is no data source exec, which the module needs/,
+    );
   });
 
   it('keeps its memory over many batches', () => {
