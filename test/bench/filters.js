@@ -73,9 +73,11 @@ export async function findFilters() {
       const program = join(ROOT, 'wasm/sdk', sdk, 'examples', file(task.name));
       const module = join(OUT, `${sdk}-${task.name}.wasm`);
       const reason = buildExample(sdk, program, module);
-      if (reason === '')
-        subjects.push(example(language, task.name, [...wasmFlags([module], task.params), ...task.flags]));
-      else missing.push(`${language}, ${task.name}, is not measured: ${reason}`);
+      if (reason !== '') {
+        missing.push(`${language} is missing: ${reason}`);
+        break;
+      }
+      subjects.push(example(language, task.name, [...wasmFlags([module], task.params), ...task.flags]));
     }
   }
   const core = join(OUT, 'core.wasm');
