@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+
+/* What users can set; gadget.yaml names and describes it. */
+#ifndef __TRACE_EXEC_PARAMS_H
+#define __TRACE_EXEC_PARAMS_H
+
+#include <vmlinux.h>
+#include <gadget/macros.h>
+
+const volatile bool ignore_failed = true;
+GADGET_PARAM(ignore_failed)
+
+const volatile bool paths = false;
+GADGET_PARAM(paths)
+
+#endif

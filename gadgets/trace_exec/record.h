@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+
+/* The record of an exec, and where it is built. */
+#ifndef __TRACE_EXEC_RECORD_H
+#define __TRACE_EXEC_RECORD_H
+
+#include <vmlinux.h>
+#include <bpf/bpf_helpers.h>
+#include <gadget/buffer.h>
+#include <gadget/macros.h>
+#include <gadget/types.h>
+
+/* Largest record, the largest value that a per-CPU map takes (PCPU_MIN_UNIT_SIZE); a power of two. */
+#define RECORD_MAX 32768
+
+/* A flag may also be 255: not known. */
+struct event {
+    gadget_timestamp timestamp_raw;
+    struct gadget_process proc;
+    gadget_uid loginuid;
+    __u32 sessionid;
+    gadget_errno error_raw;
+    __u32 args_count;
+    __s32 tty;
+    __u32 tty_major;
+    __u32 tty_minor;
+    bool from_rootfs;
+    bool file_from_rootfs;
+    bool upper_layer;
+    bool fupper_layer;
+    bool pupper_layer;
+    bool args_truncated;
+    __u8 __padding[2];
+    __u32 args_size;
+    __u32 dev_major;
+    __u32 dev_minor;
+    __u64 inode;
+    __u64 ctime;
+    __u64 fctime;
+    __u64 pctime;
+    __u64 cgroup_id;
+    gadget_tail_strings argv;
+    gadget_tail_string filename;
+    gadget_tail_string cwd;
+    gadget_tail_string file;
+    gadget_tail_string exepath;
+    gadget_tail_string parent_exepath;
+};
+
+GADGET_TRACER_MAP(events, 4 * 1024 * 1024)
+GADGET_TRACER(exec, events, event)
+
+/* The event, then the values of any length. */
+union record {
+    struct event event;
+    char bytes[RECORD_MAX];
+};
+
+enum {
+    RECORD_OF_SUCCESS,
+    RECORD_OF_FAILURE,
+    RECORDS,
+};
+
+/* Where records are built; success and failure apart, as on some kernels one can be preempted by the other.
+ */
+struct {
+    __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+    __uint(max_entries, RECORDS);
+    __type(key, __u32);
+    __type(value, union record);
+} records SEC(".maps");
+
+/*
+ * The same number, by a detour through the record (args_size is filled in last), so that the verifier knows
+ * nothing of it. It then takes programs that differ only in how long something was for the same, instead of
+ * checking what follows once for each; and the check of bounds that must come next is seen on old kernels
+ * too, which forget what they knew of numbers kept on the stack.
+ */
+static __always_inline __u64 forget(union record *record, __u64 number) {
+    volatile __u32 *place = &record->event.args_size;
+    *place = number;
+    return *place;
+}
+
+static __always_inline int send(void *ctx, union record *record, __u64 end) {
+    if (end <= RECORD_MAX)
+        gadget_output_buf(ctx, &events, record, end);
+    return 0;
+}
+
+#endif
