@@ -4,7 +4,7 @@ import { Source } from 'ig';
 
 const feed = new Source('feed');
 const number = feed.u64('number');
-const comm = feed.bytes('comm');
+const comm = feed.text('comm');
 const kibibytes = feed.addU32('kibibytes');
 const label = feed.addText('label');
 

@@ -3,6 +3,6 @@
 import { Source } from 'ig';
 
 const exec = new Source('exec');
-const field = exec.bytes('FIELD');
+const field = exec.text('FIELD');
 
 exec.onEvent(() => field.read().size < 4096);

@@ -19,7 +19,7 @@ const WASM_SOURCE = `
 import { Source } from 'ig';
 
 const made = new Source('made');
-const path = made.bytes('path');
+const path = made.text('path');
 const depth = made.addU32('depth');
 
 made.onEvent(() => {

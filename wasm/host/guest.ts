@@ -3,6 +3,7 @@
 import { compileFunction } from 'node:vm';
 import type { PreparedGuest } from './component.js';
 import { GuestError, quoted } from './errors.js';
+import { nameHint } from './name-hint.js';
 import { SOURCE_PARAMS } from './transpile.js';
 
 /** `enum kind` of the WIT. */
@@ -110,12 +111,17 @@ export function instantiateGuest(prepared: PreparedGuest): Guest {
     const instantiate = factory({ WebAssembly }, undefined, undefined, ...checks);
     return instantiate((name) => modules.get(name)!, {}, instantiateCore).processor;
   });
-  const call = <T>(what: string, run: () => T): T => {
+  const call = <T>(what: string, run: () => T, hint?: (reason: string) => string): T => {
     allowance.renew();
-    return guarded(what, run, () => lastWords(instances));
+    return guarded(what, run, () => lastWords(instances), hint);
   };
   return {
-    init: (params, sources, log) => call('init', () => exported.init(params, sources, log)),
+    init: (params, sources, log) =>
+      call(
+        'init',
+        () => exported.init(params, sources, log),
+        (reason) => nameHint(reason, sources),
+      ),
     select: (used) => call('select', () => exported.select(used)),
     process: (source, count, batch) =>
       call('process', () => bytesOnly(exported.process(source, count, batch))),
@@ -132,15 +138,21 @@ function bytesOnly(patch: unknown): Uint8Array {
 
 /**
  * Runs a call into a module; whatever it throws becomes a GuestError that says in what it happened, and why: in the
- * words of the error that the module returned, else in those it left, else in those of the trap.
+ * words of the error that the module returned, else in those it left, else in those of the trap; then the hint.
  */
-export function guarded<T>(what: string, call: () => T, wordsLeft: () => string = () => ''): T {
+export function guarded<T>(
+  what: string,
+  call: () => T,
+  wordsLeft: () => string = () => '',
+  hint: (reason: string) => string = () => '',
+): T {
   try {
     return call();
   } catch (error) {
     const payload = (error as { payload?: unknown } | null)?.payload;
     const reason = typeof payload === 'string' ? payload : wordsLeft() || messageOf(error);
-    throw new GuestError(`the gadget's Wasm module failed in ${what}: ${quoted(reason)}`, { cause: error });
+    const why = `${quoted(reason)}${quoted(hint(reason))}`;
+    throw new GuestError(`the gadget's Wasm module failed in ${what}: ${why}`, { cause: error });
   }
 }
 

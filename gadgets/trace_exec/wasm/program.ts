@@ -7,8 +7,8 @@ import { writeQuoted } from './quote';
 const SPACE: u8 = 0x20;
 
 const exec = new Source('exec');
-const argv = exec.strings('argv');
-const filename = exec.bytes('filename');
+const argv = exec.list('argv');
+const filename = exec.text('filename');
 const errorRaw = exec.u32('error_raw');
 
 /** The arguments as a shell wants them: pasted into bash they give the same vector. */

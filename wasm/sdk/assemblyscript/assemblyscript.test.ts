@@ -45,10 +45,10 @@ function read(source: DataSource, name: string, batch: Batch): string | undefine
 
 describe('a program in AssemblyScript', () => {
   it.each([
-    ["new Source('other')", 'there is no data source other, which the module needs'],
+    ["new Source('other')", 'there is no data source other, which the module needs; there are: requests'],
     [
       "new Source('*').u32('tid')",
-      'field tid of data source requests does not exist, but the module needs it',
+      'field tid of data source requests does not exist, but the module needs it; did you mean pid?',
     ],
     [
       "new Source('requests').u64('pid').optional()",
@@ -59,7 +59,7 @@ describe('a program in AssemblyScript', () => {
       'field ports of data source requests is u16[2], but the module reads it as u16',
     ],
     [
-      "new Source('requests').bytes('argv')",
+      "new Source('requests').text('argv')",
       'field argv of data source requests is text-list, but the module reads it as text or bytes',
     ],
   ])('with %s says what is wrong', async (text, message) => {
@@ -73,7 +73,7 @@ describe('a program in AssemblyScript', () => {
     const processor = await started(
       `import { Source } from 'ig';
        const all = new Source('*');
-       const argv = all.strings('argv');
+       const argv = all.list('argv');
        const out = all.addText('out');
        all.onEvent(() => {
          argv.rewind();

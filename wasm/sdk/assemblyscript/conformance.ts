@@ -15,13 +15,13 @@ const u32_ = all.u32('u32');
 const u64_ = all.u64('u64');
 const f32_ = all.f32('f32');
 const f64_ = all.f64('f64');
-const c = all.bytes('c');
-const t = all.bytes('t');
+const c = all.text('c');
+const t = all.text('t');
 const y = all.bytes('y');
-const l = all.strings('l');
+const l = all.list('l');
 const a = all.array<u32>('a');
 const m = all.u32('m');
-const x = all.bytes('x');
+const x = all.text('x');
 const n = all.s64('n');
 const missing = all.u32('missing').optional();
 

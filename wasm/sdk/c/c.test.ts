@@ -147,7 +147,7 @@ describe('a program in C', () => {
       '',
       'field gone of data source any does not exist, but the module needs it',
       'field text of data source any is text, but the module reads it as text-list',
-      'there is no data source other, which the module needs',
+      'there is no data source other, which the module needs; there are: any',
       'data source any is found twice; once is enough',
     ]);
   });

@@ -3,8 +3,6 @@
 // before the first event. README.md has a complete example.
 package ig
 
-import "strings"
-
 var (
 	// The author's main; set by a file that build.js puts beside the author's.
 	program func()
@@ -56,17 +54,12 @@ func GetSource(name string) *Source {
 	if !requireMain("GetSource") {
 		return &Source{}
 	}
-	names := make([]string, len(sources))
-	for i, source := range sources {
+	for _, source := range sources {
 		if name == "*" || name == source.name {
 			return source
 		}
-		names[i] = source.name
 	}
-	if len(names) == 0 {
-		names = []string{"none"}
-	}
-	Fail("there is no data source " + name + ", which the module needs; there are: " + strings.Join(names, ", "))
+	Fail("there is no data source " + name + ", which the module needs")
 	return nil
 }
 

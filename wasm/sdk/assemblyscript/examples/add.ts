@@ -5,7 +5,7 @@ import { Source } from 'ig';
 const SLASH: u8 = 0x2f;
 
 const exec = new Source('exec');
-const filename = exec.bytes('filename');
+const filename = exec.text('filename');
 const directory = exec.addText('directory');
 directory.describe('Directory of the file given to exec');
 const depth = exec.addU32('depth');

@@ -6,7 +6,7 @@ const MAX_NAMESPACES = 1024;
 
 const exec = new Source('exec');
 const mntns = exec.u64('proc.mntns_id');
-const container = exec.bytes('runtime.containerName').optional();
+const container = exec.text('runtime.containerName').optional();
 
 const counts = new NewSource('exec_counts');
 const countedMntns = counts.addU64('mntns_id');

@@ -3,7 +3,7 @@
 import { Source, fail, onInit, param } from 'ig';
 
 const exec = new Source('exec');
-const comm = exec.bytes('proc.comm');
+const comm = exec.text('proc.comm');
 
 let prefix = '';
 

@@ -46,6 +46,9 @@ export class Source extends Table {
     return field;
   }
 
+  /** Reads a field of text, of fixed size or not. */
+  text(name: string): BytesField { return this.bytes(name); }
+
   /** Reads a field of text or bytes, of fixed size or not. */
   bytes(name: string): BytesField {
     const field = new BytesField(name);
@@ -54,7 +57,7 @@ export class Source extends Table {
   }
 
   /** Reads a list of strings. */
-  strings(name: string): StringsField {
+  list(name: string): StringsField {
     const field = new StringsField(name);
     this.fields.push(field);
     return field;

@@ -38,10 +38,7 @@ export class Source extends Columns {
   constructor(name: string) {
     requireDeclaring(`data source ${name}`);
     const found = name === '*' ? available[0] : available.find((source) => source.name === name);
-    if (found === undefined) {
-      const names = available.map((source) => source.name).join(', ') || 'none';
-      fail(`there is no data source ${name}, which the module needs; there are: ${names}`);
-    }
+    if (found === undefined) fail(`there is no data source ${name}, which the module needs`);
     super(found.name);
     if (sources.some(({ id }) => id === found.id)) fail(`data source ${found.name} is declared twice`);
     this.id = found.id;

@@ -6,8 +6,8 @@ const SLASH: u8 = 0x2f;
 
 // Once, at the top level: what is read and what is added, by name.
 const exec = new Source('exec');
-const comm = exec.bytes('proc.comm');
-const filename = exec.bytes('filename');
+const comm = exec.text('proc.comm');
+const filename = exec.text('filename');
 const directory = exec.addText('directory');
 directory.describe('The directory of the file that was executed');
 
