@@ -12,10 +12,10 @@ export function isSourceFolder(name: string): boolean {
   return isPath && isFolder(name) && !existsSync(join(name, 'oci-layout'));
 }
 
-/** Tells who gave the name of a folder, and got no image of that name, how to name the folder. */
+/** Tells who gave the name of a folder, and got no image of that name, first of all how to name the folder. */
 export function withFolderHint(error: unknown, name: string): unknown {
   if (error instanceof Error && /^\w/.test(name) && isFolder(name)) {
-    error.message += `; there is a folder ${name}, though: ./${name} builds it`;
+    error.message = `${name} names an image, not the folder here, which ./${name} builds; but ${error.message}`;
   }
   return error;
 }

@@ -292,7 +292,7 @@ describe('what cannot be', () => {
       /^Error: \.\/there makes a filter, .* as in `ig run trace_exec --wasm \.\/there`$/,
     );
     expect(await refusal('run', 'there/wasm', '--host', '--pull', 'never')).toMatch(
-      /^Error: there is no image .*; there is a folder there\/wasm, though: \.\/there\/wasm builds it$/,
+      /^Error: there\/wasm names an image, not the folder here, which \.\/there\/wasm builds; but there is no image /,
     );
   });
 
