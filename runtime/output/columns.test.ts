@@ -185,6 +185,18 @@ describe('columns and a hostile process', () => {
       expect(table([{ name: 't', kind: 'string' }], [{ t: text }])[1]).toBe(expected);
   });
 
+  it('shows a character wherever it stands in a text', () => {
+    for (let code = 0; code < 0x80; code++) {
+      const character = String.fromCharCode(code);
+      const shown = table([{ name: 't', kind: 'string' }], [{ t: `${character}|` }])[1]!.slice(0, -1);
+      for (let at = 0; at < 9; at++) {
+        const [before, after] = ['~'.repeat(at), '!'.repeat(8 - at)];
+        const line = table([{ name: 't', kind: 'string' }], [{ t: before + character + after }])[1];
+        expect(line).toBe((before + shown + after).trimEnd());
+      }
+    }
+  });
+
   it('writes one line without controls for any bytes, at most as wide as the terminal', () => {
     let state = 7;
     const random = (): number => (state = (Math.imul(state, 1_103_515_245) + 12_345) >>> 0) >>> 16;

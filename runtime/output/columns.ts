@@ -6,7 +6,7 @@ import type { ByteWriter } from './byte-writer.js';
 import { countCells, headEnd, tailStart } from './cell-width.js';
 import type { ColumnSpec, Ellipsis } from './column-spec.js';
 import { fitWidths } from './column-widths.js';
-import { writeVisibleText } from './escape.js';
+import { writeVisibleText, writeVisibleValue } from './escape.js';
 import { type Output, forEachKept } from './output.js';
 import { type ValueStyle, type ValueWriter, valueWriterOf } from './values.js';
 
@@ -124,9 +124,7 @@ function cutCell(writer: ByteWriter, start: number, used: number, width: number,
 function cellWriterOf(spec: ColumnSpec): CellWriter {
   const { kind, length } = spec.field;
   if (kind === 'strings') return writeWords;
-  if (kind === 'string' || kind === 'cstring') {
-    return (span, writer) => writeVisibleText(writer, span.bytes, span.start, span.end);
-  }
+  if (kind === 'string' || kind === 'cstring') return writeVisibleValue;
   if (kind === 'bytes') return measured((span, writer) => writer.hex(span.bytes, span.start, span.end));
   const isFloat = kind === 'float32' || kind === 'float64';
   if (length !== 1) return measured(valueWriterOf(spec.field, NUMBERS));

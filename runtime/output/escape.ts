@@ -67,6 +67,11 @@ function isPlainWord(word: number): boolean {
   return ((word | controls | deletes | quotes | backslashes) & 0x80808080) === 0;
 }
 
+/** Whether four bytes, as one number, are all printable ASCII characters. */
+function isPrintableWord(word: number): boolean {
+  return ((word | (word - 0x20202020) | (word + 0x01010101)) & 0x80808080) === 0;
+}
+
 /** Has a byte with its top bit set if, and only if, `word` has a byte that is 0. */
 function zeroBytes(word: number): number {
   return (word - 0x01010101) & ~word;
@@ -172,4 +177,19 @@ export function writeVisibleText(writer: ByteWriter, bytes: Uint8Array, start: n
     i += length;
   }
   return cells;
+}
+
+/** `writeVisibleText` of a value, four bytes at a time as long as they are plain. */
+export function writeVisibleValue({ bytes, view, start, end }: Span, writer: ByteWriter): number {
+  writer.ensure(end - start);
+  const out = writer.view;
+  let position = writer.position;
+  let i = start;
+  for (; i + 4 <= end; i += 4, position += 4) {
+    const word = view.getInt32(i, true);
+    if (!isPrintableWord(word)) break;
+    out.setInt32(position, word, true);
+  }
+  writer.position = position;
+  return i - start + (i < end ? writeVisibleText(writer, bytes, i, end) : 0);
 }
