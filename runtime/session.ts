@@ -7,6 +7,7 @@ import { bootToEpochNs } from '../bpf/clock.js';
 import { moduleForm } from '../wasm/host/module-form.js';
 import type { TableChange } from './containers/change.js';
 import type { EngineOptions } from './containers/engines/index.js';
+import { GroupNames } from './containers/group-names.js';
 import { isKubernetesNode, nodeName } from './containers/kubernetes.js';
 import { ContainerManager } from './containers/manager.js';
 import { hostMntns } from './containers/proc.js';
@@ -23,6 +24,7 @@ import {
   logLine,
   prepareGuest,
 } from './guest.js';
+import { type HeldBackOf, HeldBackWatch } from './held-back.js';
 import { type OpenImageOptions, type OpenedImage, openImage } from './open-image.js';
 import type { Counts } from './pipeline/control.js';
 import type { FieldDescription, ModuleConfig, OutputRequest, ViewColumn } from './pipeline/messages.js';
@@ -90,6 +92,8 @@ export interface Account {
   readonly counts: Counts;
   /** Events the kernel side could not send, by cause. */
   readonly kernelLosses: ReadonlyMap<string, number>;
+  /** Of these, whose --fair held back. */
+  readonly heldBack: readonly HeldBackOf[];
   /** Events that are not in the recording that was asked for, as it ended before the run. */
   readonly unrecorded?: number;
 }
@@ -212,6 +216,7 @@ export class Session {
   private readonly manager: ContainerManager;
   private readonly pipeline: Pipeline;
   private readonly recordFd: number | undefined;
+  private readonly heldBack: HeldBackWatch;
   private readonly options: SessionOptions;
   private modules: readonly ModuleConfig[];
 
@@ -282,7 +287,12 @@ export class Session {
       for (const change of changes) pipeline.tellContainer(change);
       for (const sentence of [...manager.warnings, ...loaded.attach()]) listener.warn(sentence);
       pipeline.begin();
-      return new Session({ loaded, manager, pipeline, recordFd, options, modules: config.modules });
+      const heldBack = new HeldBackWatch(
+        () => loaded.heldBack(),
+        new GroupNames(manager.table),
+        (sentence) => listener.warn(sentence),
+      );
+      return new Session({ loaded, manager, pipeline, recordFd, heldBack, options, modules: config.modules });
     } catch (error) {
       await pipeline?.stop();
       manager.close();
@@ -303,6 +313,7 @@ export class Session {
     manager: ContainerManager;
     pipeline: Pipeline;
     recordFd: number | undefined;
+    heldBack: HeldBackWatch;
     options: SessionOptions;
     modules: readonly ModuleConfig[];
   }) {
@@ -310,6 +321,7 @@ export class Session {
     this.manager = parts.manager;
     this.pipeline = parts.pipeline;
     this.recordFd = parts.recordFd;
+    this.heldBack = parts.heldBack;
     this.options = parts.options;
     this.modules = parts.modules;
   }
@@ -350,10 +362,11 @@ export class Session {
     this.manager.settle();
     await this.pipeline.stop();
     const kernelLosses = new Map([...this.loaded.losses(), ...this.manager.losses()]);
+    const heldBack = this.heldBack.finish();
     const counts = this.pipeline.counts();
     this.loaded.close();
     this.manager.close();
-    return { counts, kernelLosses, ...(await this.endRecording(counts, kernelLosses)) };
+    return { counts, kernelLosses, heldBack, ...(await this.endRecording(counts, kernelLosses)) };
   }
 
   /** Puts into the recording what it does not hold for others' faults. */

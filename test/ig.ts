@@ -68,6 +68,7 @@ export interface ExecEvent {
   readonly tty: number;
   readonly tty_major: number;
   readonly tty_minor: number;
+  readonly cgroup_id: number;
 }
 
 /** What the last line of `ig -v` says. */

@@ -7,6 +7,7 @@
 #include <vmlinux.h>
 #include <bpf/bpf_helpers.h>
 #include <gadget/buffer.h>
+#include <gadget/fair.h>
 #include <gadget/macros.h>
 #include <gadget/types.h>
 
@@ -84,7 +85,7 @@ static __always_inline __u64 forget(union record *record, __u64 number) {
 }
 
 static __always_inline int send(void *ctx, union record *record, __u64 end) {
-    if (end <= RECORD_MAX)
+    if (end <= RECORD_MAX && !gadget_fair_should_discard(&events, end))
         gadget_output_buf(ctx, &events, record, end);
     return 0;
 }

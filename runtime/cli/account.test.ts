@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { Control } from '../pipeline/control.js';
-import { accountLine } from './account.js';
+import { accountLine, heldBackLine } from './account.js';
 
 const counts = { ...new Control().counts(), read: 12, delivered: 10, filtered: 2 };
 
@@ -19,6 +19,24 @@ describe('the last line of a run', () => {
   it('is there with --verbose in any case', () => {
     expect(accountLine({ counts, kernelLosses: new Map() }, true)).toBe(
       '10 events delivered, 2 filtered out, 0 lost',
+    );
+  });
+});
+
+describe('the line on what --fair held back', () => {
+  it('is not there when it was nothing', () => {
+    expect(heldBackLine([])).toBeUndefined();
+  });
+
+  it('names who lost most, and counts the others', () => {
+    const named = ['container web', '/system.slice/x.service', 'c', 'd', 'e', 'f'];
+    const heldBack = named.map((who, i) => ({ who, count: 100 - i }));
+    expect(heldBackLine(heldBack.slice(0, 2))).toBe(
+      'Not shown by --fair: 100 events of container web, 99 of /system.slice/x.service.',
+    );
+    expect(heldBackLine([...heldBack, { who: undefined, count: 2 }])).toBe(
+      'Not shown by --fair: 100 events of container web, 99 of /system.slice/x.service, 98 of c, 97 of d, 96 of e, ' +
+        '97 of others.',
     );
   });
 });

@@ -1,6 +1,7 @@
-// The last line of a run: what was delivered and what was lost, by cause.
+// The last lines of a run: what was delivered and what was lost, by cause.
 
 import type { Counter, Counts } from '../pipeline/control.js';
+import type { HeldBackOf } from '../held-back.js';
 import type { Account } from '../session.js';
 
 const CAUSES: Partial<Record<Counter, string>> = {
@@ -11,7 +12,10 @@ const CAUSES: Partial<Record<Counter, string>> = {
 };
 
 /** The line to print; undefined when nothing was lost, unless `always`. */
-export function accountLine({ counts, kernelLosses }: Account, always: boolean): string | undefined {
+export function accountLine(
+  { counts, kernelLosses }: Pick<Account, 'counts' | 'kernelLosses'>,
+  always: boolean,
+): string | undefined {
   const losses = [...kernelLosses, ...userLosses(counts)].filter(([, count]) => count > 0);
   if (losses.length === 0 && !always) return undefined;
   const filtered = counts.filtered > 0 ? `, ${counts.filtered} filtered out` : '';
@@ -22,4 +26,17 @@ export function accountLine({ counts, kernelLosses }: Account, always: boolean):
 
 function userLosses(counts: Counts): [string, number][] {
   return Object.entries(CAUSES).map(([counter, cause]) => [cause, counts[counter as Counter]]);
+}
+
+/** Workloads that are named. */
+const MAX_NAMED = 5;
+
+/** The line on those that --fair held back, who lost most first; undefined when there are none. */
+export function heldBackLine(heldBack: readonly HeldBackOf[]): string | undefined {
+  if (heldBack.length === 0) return undefined;
+  const named = heldBack.filter(({ who }) => who !== undefined).slice(0, MAX_NAMED);
+  const rest = heldBack.filter((one) => !named.includes(one)).reduce((sum, { count }) => sum + count, 0);
+  const all = [...named, ...(rest > 0 ? [{ who: 'others', count: rest }] : [])];
+  const parts = all.map(({ who, count }, i) => `${count}${i === 0 ? ' events' : ''} of ${who}`);
+  return `Not shown by --fair: ${parts.join(', ')}.`;
 }

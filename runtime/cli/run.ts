@@ -9,7 +9,7 @@ import type { ViewColumn } from '../pipeline/messages.js';
 import { warmWorker } from '../pipeline/pipeline.js';
 import type { OpenOptions, OpenedGadget, Session, SessionOptions } from '../session.js';
 import { isSourceFolder, withFolderHint } from '../source-folder.js';
-import { accountLine } from './account.js';
+import { accountLine, heldBackLine } from './account.js';
 import { enginesOf, selectionOf } from './container-flags.js';
 import { waitForEnd } from './end.js';
 import { UsageError, fail, say } from './fail.js';
@@ -196,8 +196,9 @@ async function runGadget(
   unfollow?.();
   const account = await session.stop();
   if (reason instanceof Error) fail(reason, flags.verbose);
-  const line = accountLine(account, flags.verbose);
-  if (line !== undefined && reason !== 'closed') say(line);
+  const lines =
+    reason === 'closed' ? [] : [heldBackLine(account.heldBack), accountLine(account, flags.verbose)];
+  for (const line of lines) if (line !== undefined) say(line);
   if (account.unrecorded === undefined) return;
   say(`Warning: ${account.unrecorded} events are missing at the end of the recording ${flags.record ?? ''}`);
   process.exitCode = 1;

@@ -1,6 +1,6 @@
 // Finds container ids in cgroup names: every engine puts the id into the name of the container's cgroup.
 
-import { readFileSync, statSync } from 'node:fs';
+import { readFileSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 
 // docker, containerd (cgroupfs driver): ID; docker-ID.scope, cri-containerd-ID.scope, crio-ID.scope,
@@ -111,6 +111,30 @@ export function cgroupDirectoryOf(unifiedPath: string): { path: string; inode: n
 /** The id the kernel gives a cgroup of the v2 tree. */
 export function cgroupIdOf(unifiedPath: string): number | undefined {
   return cgroupDirectoryOf(unifiedPath)?.inode;
+}
+
+/** Far more cgroups than a machine has, some 10 µs each. */
+const MAX_CGROUPS = 20_000;
+
+/** The paths of the cgroups of the v2 tree with these ids, as far as they are there. */
+export function cgroupPathsOfIds(ids: ReadonlySet<number>): Map<number, string> {
+  const found = new Map<number, string>();
+  const root = cgroupDirectoryOf('/')?.path;
+  const waiting = root === undefined ? [] : ['/'];
+  for (let looked = 0; waiting.length > 0 && looked < MAX_CGROUPS && found.size < ids.size; looked++) {
+    const path = waiting.shift()!;
+    try {
+      const directory = join(root!, path);
+      const { ino } = statSync(directory);
+      if (ids.has(ino)) found.set(ino, path);
+      for (const entry of readdirSync(directory, { withFileTypes: true })) {
+        if (entry.isDirectory()) waiting.push(join(path, entry.name));
+      }
+    } catch {
+      // Removed since.
+    }
+  }
+  return found;
 }
 
 /** Every cgroup below a root that a process is in, that of the v2 tree first; none when it is gone. */

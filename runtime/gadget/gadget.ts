@@ -16,6 +16,7 @@ import {
 import type { DataSourceSpec } from '../data/spec.js';
 import { type EbpfSchema, type ParamVariable, readEbpfSchema } from './ebpf-schema.js';
 import { GadgetError, ParamError } from './errors.js';
+import { type HeldBack, HeldBackCounters } from './held-back.js';
 import { emptyMetadata, fieldWordsOf, type Metadata, parseMetadata } from './metadata.js';
 import { checkValue, ebpfParam, encodeValue, type Param, wasmParam } from './params.js';
 
@@ -279,6 +280,7 @@ export class LoadedGadget {
   private readonly targets: ReadonlyMap<string, string>;
   private readonly notes: readonly string[];
   private readonly lossCounters: readonly { cause: string; map: BpfMap }[];
+  private readonly heldBackCounters: HeldBackCounters | undefined;
   private readonly links: Link[] = [];
   private finalLosses: Map<string, number> | undefined;
 
@@ -310,6 +312,7 @@ export class LoadedGadget {
         ? []
         : [{ cause: rings.has(name) ? 'ring buffer full' : `${name} full`, map }];
     });
+    this.heldBackCounters = HeldBackCounters.of(object);
   }
 
   /**
@@ -341,7 +344,13 @@ export class LoadedGadget {
     for (const { cause, map } of this.lossCounters) {
       losses.set(cause, (losses.get(cause) ?? 0) + Number(map.sumPerCpuU64(key)));
     }
+    if (this.heldBackCounters !== undefined) losses.set('held back by --fair', this.heldBackCounters.total());
     return losses;
+  }
+
+  /** Of the losses, those by --fair, until closed. */
+  heldBack(): HeldBack {
+    return this.heldBackCounters?.read() ?? { byGroup: new Map(), others: 0 };
   }
 
   /** Detaches the programs; the rings keep what they hold. */

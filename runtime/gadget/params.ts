@@ -40,7 +40,7 @@ export interface Param {
   readonly target: ParamTarget;
 }
 
-/** Keys and no-filter defaults of the variables that filter.h of every gadget shares (peer's convention). */
+/** Keys and defaults of the variables that filter.h (by the peer's convention) and fair.h bring to every gadget. */
 const WELL_KNOWN: Readonly<Record<string, { key: string; defaultValue: string; description: string }>> = {
   targ_pid: { key: 'pid', defaultValue: '0', description: 'Show only events of this process id (0: all).' },
   targ_tid: { key: 'tid', defaultValue: '0', description: 'Show only events of this thread id (0: all).' },
@@ -64,6 +64,16 @@ const WELL_KNOWN: Readonly<Record<string, { key: string; defaultValue: string; d
     key: 'comm',
     defaultValue: '',
     description: 'Show only events of processes with this name (empty: all).',
+  },
+  gadget_fair: {
+    key: 'fair',
+    defaultValue: 'false',
+    description: 'With the buffer more than half full, give each cgroup only its share of the rest.',
+  },
+  gadget_fair_rate: {
+    key: 'fair-rate',
+    defaultValue: '100',
+    description: 'With --fair, what that is in events of up to 1 KiB per second.',
   },
   collect_ustack: {
     key: 'collect-ustack',

@@ -3,7 +3,7 @@
 import { execFileSync, spawnSync } from 'node:child_process';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { Ig } from '../ig.js';
+import { Ig, parseEvents } from '../ig.js';
 import { canRunDockerd, startDockerd, type Dockerd } from './dockerd.js';
 
 const NO_NETWORK = '--network=none';
@@ -250,6 +250,27 @@ describe.skipIf(!canRunDockerd())('trace exec', { timeout: 90_000 }, () => {
     runContainer('next', 'busybox', 'true', 'next');
     const { stderr } = await ig.stop();
     expect(nameOf(ig, 'true next'), stderr).toBe('next');
+  });
+
+  it('with --fair, has a container that floods take no room from another, and names it', async () => {
+    for (const name of ['flood', 'quiet']) startContainer(name, ...IDLE);
+    const ig = await tracing('run', 'trace_exec', '--fair', '-o', 'json');
+    process.kill(ig.pid, 'SIGSTOP');
+    // More than the buffer takes.
+    const large = 'x=$(head -c 30000 /dev/zero | tr "\\0" x); for i in $(seq 200); do /bin/true $x; done';
+    dockerd.docker('exec', 'flood', 'sh', '-c', large);
+    dockerd.docker('exec', 'quiet', 'sh', '-c', 'for i in 1 2 3 4 5 6 7 8; do /bin/true $i; done');
+    process.kill(ig.pid, 'SIGCONT');
+    const { stdout, stderr } = await ig.stop();
+    const shown = (name: string): number =>
+      parseEvents(stdout).filter(
+        ({ args, runtime }) => /^.bin.true /.test(args) && runtime?.['containerName'] === name,
+      ).length;
+    expect(shown('quiet')).toBe(8);
+    expect(shown('flood')).toBeLessThan(200);
+    expect(stderr).toMatch(
+      new RegExp(`^Not shown by --fair: ${200 - shown('flood')} events of container flood\\.$`, 'm'),
+    );
   });
 
   it('warns when docker does not answer, and finds containers by what the machine tells of them', async () => {
