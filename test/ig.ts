@@ -50,7 +50,6 @@ export interface ExecEvent {
   readonly argv: readonly string[];
   readonly args: string;
   readonly args_truncated: boolean;
-  readonly command: string;
   readonly error: string;
   readonly error_raw: number;
   readonly ret: number;

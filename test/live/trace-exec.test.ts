@@ -80,7 +80,6 @@ describe('an exec that succeeds', () => {
       },
       args: "/usr/bin/cat - 'a b'",
       argv: ['/usr/bin/cat', '-', 'a b'],
-      command: '/usr/bin/cat - a b',
       filename: '/usr/bin/cat',
       args_truncated: false,
       error: '',

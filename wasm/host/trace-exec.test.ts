@@ -141,6 +141,29 @@ describe('args', () => {
     const [quoted] = valuesOf('args', [{ argv }]);
     expect(vectorOf(quoted!)).toEqual(argv.map((word) => word.toString('latin1')));
   });
+
+  it('quotes a word of a long list as one of a short list, wherever it stands', () => {
+    const words = Array.from({ length: 255 }, (_, byte) => Buffer.from([byte + 1]));
+    words.push(Buffer.of(), Buffer.from('a=b'), Buffer.from('if'));
+    const short = valuesOf(
+      'args',
+      words.map((word) => ({ argv: ['ls', word] })),
+    ).map((quoted) => quoted.subarray('ls '.length));
+    for (let before = 1; before < 34; before++) {
+      const [first, last] = ['f'.repeat(before), 'l'.repeat(34 - before)];
+      const long = valuesOf(
+        'args',
+        words.map((word) => ({ argv: [first, word, last] })),
+      );
+      long.forEach((quoted, i) => {
+        expect(quoted.toString('latin1')).toBe(`${first} ${short[i]!.toString('latin1')} ${last}`);
+      });
+    }
+    expect(args('', 'x'.repeat(20))).toBe(`'' ${'x'.repeat(20)}`);
+    expect(args('x'.repeat(20), '')).toBe(`${'x'.repeat(20)} ''`);
+    expect(args(`a=${'x'.repeat(20)}`, 'y')).toBe(`'a=${'x'.repeat(20)}' y`);
+    expect(args('if', 'x'.repeat(20))).toBe(`'if' ${'x'.repeat(20)}`);
+  });
 });
 
 let seed = 7;

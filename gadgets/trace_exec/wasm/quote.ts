@@ -38,6 +38,50 @@ const word = new Bytes();
 
 /** Writes a list of words with spaces between them. Those that need nothing, mostly all of them, go in one piece. */
 export function writeQuoted(out: BytesColumn, list: Bytes): void {
+  if (isPlainList(list)) out.join(list, SPACE);
+  else writeWords(out, list);
+}
+
+/** Whether no word needs anything, and none is empty. For lists of 16 bytes or more; shorter ones are not looked at. */
+function isPlainList(list: Bytes): bool {
+  if (list.size < 16 || load<u8>(list.start) == 0) return false;
+  const end = list.start + list.size;
+  /** Whether the byte before ended a word. */
+  let ended: i32 = 0;
+  for (let at = list.start; at < end; at += 16) {
+    if (at + 16 > end) {
+      at = end - 16;
+      ended = 0;
+    }
+    const bytes = v128.load(at);
+    if (!i8x16.all_true(plainOrEnd(bytes))) return false;
+    const ends = i8x16.bitmask(i8x16.eq(bytes, i8x16.splat(0)));
+    if (ends & ((ends << 1) | ended)) return false;
+    ended = (ends >> 15) & 1;
+  }
+  word.start = list.start;
+  word.size = list.size;
+  const first = word.indexOf(0);
+  if (first >= 0) word.size = first;
+  return !isGrammar(word);
+}
+
+/**
+ * What is not 0 where a byte is NUL or plain. A byte is one of them if the bit of its upper half, which stands for one row
+ * of the ASCII table, is among the bits of its lower half.
+ */
+@inline
+function plainOrEnd(bytes: v128): v128 {
+  // The rows 0x0_ (64: NUL), 0x2_ (1: %+,-./), 0x3_ (2: digits, : and =), 0x4_ (4), 0x5_ (8: to Z, and _), 0x6_ (16), 0x7_ (32: to z).
+  const rows = i8x16(64, 0, 1, 2, 4, 8, 16, 32, 0, 0, 0, 0, 0, 0, 0, 0);
+  const lower = i8x16(110, 62, 62, 62, 62, 63, 62, 62, 62, 62, 62, 21, 21, 23, 21, 29);
+  return v128.and(
+    i8x16.swizzle(rows, i8x16.shr_u(bytes, 4)),
+    i8x16.swizzle(lower, v128.and(bytes, i8x16.splat(15))),
+  );
+}
+
+function writeWords(out: BytesColumn, list: Bytes): void {
   const end = list.start + list.size;
   out.copy(list.start, 0);
   plain.start = list.start;

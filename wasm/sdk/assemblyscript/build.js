@@ -82,6 +82,8 @@ async function compile(entry) {
     'minimal',
     '--enable',
     'bulk-memory',
+    '--enable',
+    'simd',
     '--use',
     'abort=~lib/ig/abort/abort',
   ];
