@@ -187,6 +187,7 @@ struct super_block {
 
 struct inode {
     umode_t i_mode;
+    unsigned int i_nlink;
     struct super_block *i_sb;
     unsigned long i_ino;
     /* Since 6.11; see inode___before_6_11 and inode___before_6_6. */
@@ -238,6 +239,7 @@ struct file {
     struct path f_path;
     struct inode *f_inode;
     void *private_data;
+    const struct cred *f_cred;
     /* Since 6.5; see file___before_6_5 and file___before_6_0. */
     struct callback_head f_task_work;
 };
@@ -279,7 +281,12 @@ struct mnt_namespace {
 };
 
 struct pid_namespace {
+    struct task_struct *child_reaper;
     unsigned int level;
+    struct ns_common ns;
+};
+
+struct user_namespace {
     struct ns_common ns;
 };
 
@@ -312,6 +319,18 @@ struct cred {
     kgid_t gid;
     kuid_t euid;
     kgid_t egid;
+    struct user_namespace *user_ns;
+};
+
+/* A process's number in one pid namespace; struct pid has one for each from the initial one to its own. */
+struct upid {
+    int nr;
+    struct pid_namespace *ns;
+};
+
+struct pid {
+    unsigned int level;
+    struct upid numbers[1];
 };
 
 struct signal_struct {
@@ -334,6 +353,8 @@ struct task_struct {
     pid_t tgid;
     struct task_struct *real_parent;
     struct task_struct *group_leader;
+    struct pid *thread_pid;
+    __u64 start_boottime;
     const struct cred *real_cred;
     const struct cred *cred;
     char comm[16];
@@ -352,6 +373,7 @@ struct linux_binprm {
     struct file *executable;
     struct file *interpreter;
     struct file *file;
+    unsigned int secureexec : 1;
     int argc;
     int envc;
     const char *filename;

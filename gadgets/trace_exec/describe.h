@@ -13,6 +13,8 @@
 
 #define UNDEFINED 255
 #define NO_LOGINUID ((__u32)-1)
+/* The uid and gid that nobody has. */
+#define UNKNOWN_ID ((__u32)-1)
 
 static __always_inline void set_undefined(bool *flag) {
     *(__u8 *)flag = UNDEFINED;
@@ -44,6 +46,14 @@ static __always_inline union record *new_record(__u32 which, struct task_struct 
         event->tty_minor = BPF_CORE_READ(driver, minor_start) + event->tty;
     }
 
+    event->euid_before = event->egid_before = UNKNOWN_ID;
+    set_undefined(&event->secureexec);
+    set_undefined(&event->deleted);
+    set_undefined(&event->file_deleted);
+    set_undefined(&event->in_memory);
+    set_undefined(&event->file_in_memory);
+    set_undefined(&event->newer_than_container);
+    set_undefined(&event->file_newer_than_container);
     set_undefined(&event->from_rootfs);
     set_undefined(&event->file_from_rootfs);
     set_undefined(&event->upper_layer);

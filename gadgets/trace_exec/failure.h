@@ -10,6 +10,8 @@
 #include <gadget/filesystem.h>
 #include <gadget/filter.h>
 #include "describe.h"
+#include "identity.h"
+#include "origin.h"
 #include "params.h"
 #include "record.h"
 #include "texts.h"
@@ -150,11 +152,14 @@ static __always_inline int report_failure(void *ctx, const struct attempt *attem
     struct file *file = (struct file *)gadget_pending_exec_file(true);
     if (file)
         describe_file(&record->event, file, task);
+    describe_identity(&record->event, task);
+    describe_origin(&record->event, file, NULL, task);
 
     end = append_user_filename(record, end, attempt);
     if (paths)
         end = append_paths(record, end, file, BPF_CORE_READ(task, mm, exe_file),
                            BPF_CORE_READ(task, real_parent, mm, exe_file), task);
+    end = append_ancestors(record, end, task);
     end = append_user_args(record, end, attempt->argv);
     return send(ctx, record, end);
 }

@@ -13,4 +13,7 @@ GADGET_PARAM(ignore_failed)
 const volatile bool paths = false;
 GADGET_PARAM(paths)
 
+const volatile __u32 ancestors = 0;
+GADGET_PARAM(ancestors)
+
 #endif

@@ -14,6 +14,8 @@
 #include <gadget/filter.h>
 #include "describe.h"
 #include "failure.h"
+#include "identity.h"
+#include "origin.h"
 #include "params.h"
 #include "record.h"
 #include "texts.h"
@@ -55,11 +57,16 @@ int ig_sched_exec(struct bpf_raw_tracepoint_args *ctx) {
     if (file)
         describe_file(&record->event, file, task);
     describe_exes(&record->event, exe, parent_exe, task);
+    describe_identity(&record->event, task);
+    describe_origin(&record->event, file, exe, task);
+    if (exe)
+        describe_rights_before(&record->event, exe, bprm);
     record->event.args_count = BPF_CORE_READ(bprm, argc);
 
     end = append_filename(record, end, BPF_CORE_READ(bprm, filename));
     if (paths)
         end = append_paths(record, end, file, exe, parent_exe, task);
+    end = append_ancestors(record, end, task);
     end = append_args(record, end, task);
     return send(ctx, record, end);
 }

@@ -31,7 +31,14 @@ struct event {
     bool fupper_layer;
     bool pupper_layer;
     bool args_truncated;
-    __u8 __padding[2];
+    bool secureexec;
+    bool deleted;
+    bool file_deleted;
+    bool in_memory;
+    bool file_in_memory;
+    bool newer_than_container;
+    bool file_newer_than_container;
+    __u8 __padding[3];
     __u32 args_size;
     __u32 dev_major;
     __u32 dev_minor;
@@ -40,12 +47,22 @@ struct event {
     __u64 fctime;
     __u64 pctime;
     __u64 cgroup_id;
+    gadget_timestamp start_time_raw;
+    __u32 ns_pid;
+    __u32 pidns_id;
+    __u32 userns_id;
+    __u32 euid;
+    __u32 egid;
+    __u32 euid_before;
+    __u32 egid_before;
+    __u8 __more_padding[4];
     gadget_tail_strings argv;
     gadget_tail_string filename;
     gadget_tail_string cwd;
     gadget_tail_string file;
     gadget_tail_string exepath;
     gadget_tail_string parent_exepath;
+    gadget_tail_strings ancestors;
 };
 
 GADGET_TRACER_MAP(events, 4 * 1024 * 1024)

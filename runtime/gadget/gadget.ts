@@ -13,6 +13,7 @@ import {
   KERNEL_BTF_PATH,
   parseBtf,
 } from '../../bpf/index.js';
+import { bootToEpochNs } from '../../bpf/clock.js';
 import type { DataSourceSpec } from '../data/spec.js';
 import { type EbpfSchema, type ParamVariable, readEbpfSchema } from './ebpf-schema.js';
 import { GadgetError, ParamError } from './errors.js';
@@ -38,6 +39,8 @@ export interface OpenChecks {
 /** Name of the map by which gadgets filter mount namespaces in the kernel (u64 → u32), and of its switch. */
 const MNTNS_FILTER_MAP = 'gadget_mntns_filter_map';
 const MNTNS_FILTER_SWITCH = 'gadget_filter_by_mntns';
+/** Variable (u64) of gadgets that compare times since boot with the wall clock: bpf/include/gadget/clock.h. */
+const BOOT_TO_EPOCH = 'gadget_boot_to_epoch_ns';
 /** Value of `attach_to` for a program that is to be left out. */
 const DISABLED = 'gadget_program_disabled';
 const SETTING = /^programs\.(\w+)\.attach_to$/;
@@ -234,6 +237,11 @@ export class Gadget {
       object.reuseMap(MNTNS_FILTER_MAP, filterMap.fd);
       const flag = this.schema.variables.get(MNTNS_FILTER_SWITCH);
       if (flag !== undefined) object.setInitialValue(flag.section, flag.offset, Uint8Array.of(1));
+    }
+    const clock = this.schema.variables.get(BOOT_TO_EPOCH);
+    if (clock !== undefined) {
+      const offset = new Uint8Array(BigUint64Array.of(bootToEpochNs()).buffer);
+      object.setInitialValue(clock.section, clock.offset, offset);
     }
     for (const { name, section } of object.programs) {
       const target = this.targets.get(name.toLowerCase());

@@ -23,6 +23,9 @@
 #define GADGET_PATH_COMPONENTS 200
 
 #define GADGET_OVERLAYFS_MAGIC 0x794c7630
+#define GADGET_TMPFS_MAGIC 0x01021994
+#define GADGET_RAMFS_MAGIC 0x858458f6
+#define GADGET_HUGETLBFS_MAGIC 0x958458f6
 /* FMODE_EXEC, include/linux/fs.h: set in f_flags of files opened to be executed. */
 #define GADGET_OPENED_TO_EXEC 0x20
 #define GADGET_S_IFMT 0170000
@@ -212,6 +215,21 @@ static __always_inline bool gadget_inode_in_upper_layer(struct inode *inode) {
     bpf_probe_read_kernel(&upper_dentry, sizeof(upper_dentry),
                           (void *)inode + bpf_core_type_size(struct inode));
     return upper_dentry != NULL;
+}
+
+/* Whether the file has lost the name by which it was opened, or all of them; or never had one, as memfd. */
+static __always_inline bool gadget_file_is_deleted(struct file *file) {
+    struct dentry *dentry = BPF_CORE_READ(file, f_path.dentry);
+
+    if (!BPF_CORE_READ(dentry, d_hash.pprev) && BPF_CORE_READ(dentry, d_parent) != dentry)
+        return true;
+    return BPF_CORE_READ(file, f_inode, i_nlink) == 0;
+}
+
+/* Whether what the file system holds lies in memory only. */
+static __always_inline bool gadget_file_system_is_memory(struct file *file) {
+    unsigned long magic = BPF_CORE_READ(file, f_inode, i_sb, s_magic);
+    return magic == GADGET_TMPFS_MAGIC || magic == GADGET_RAMFS_MAGIC || magic == GADGET_HUGETLBFS_MAGIC;
 }
 
 /* Whether the file lies on the mount that is the root of the task's file system. */
