@@ -272,7 +272,7 @@ __noinline __u64 gadget_pending_exec_file(__u32 only) {
     for (int i = 0; i < GADGET_PENDING_WORKS && work; i++) {
         struct file *file = (void *)work - gadget_task_work_offset();
         /* Older kernels also put here what they could not open, or opened anew: files without an inode. */
-        if (BPF_CORE_READ(file, f_flags) & GADGET_OPENED_TO_EXEC && BPF_CORE_READ(file, f_inode)) {
+        if (BPF_CORE_READ(file, f_flags) & GADGET_OPENED_TO_EXEC && gadget_is_regular_file(file)) {
             earlier = found;
             found = file;
         }
@@ -280,7 +280,7 @@ __noinline __u64 gadget_pending_exec_file(__u32 only) {
     }
     if (work || !found || (only && earlier))
         return 0;
-    return gadget_is_regular_file(found) ? (__u64)found : 0;
+    return (__u64)found;
 }
 
 #endif
