@@ -26,6 +26,7 @@ const GID = 61_358;
 const TICK_NS = 10_000_000;
 /** test/kernels/init makes it: there, the first process has another root than the tests. */
 const IN_GUEST = existsSync('/ig-share');
+const SETCAP = '/usr/sbin/setcap';
 const CORE_PATTERN = '/proc/sys/kernel/core_pattern';
 
 interface IdentityEvent extends ExecEvent {
@@ -186,6 +187,13 @@ const deeds: Readonly<Record<string, () => Promise<Ended>>> = {
   setgid: () => become(privileged('ig-setgid', UID, GID, 0o2755), BY_NOBODY),
   'setuid to root': () => become(privileged('ig-to-root', 0, 0, 0o4755), BY_NOBODY),
   'setuid from root': () => become(privileged('ig-from-root', UID, GID, 0o6755)),
+  ...(existsSync(SETCAP) && {
+    'file capabilities': () => {
+      const path = headAs('ig-capable');
+      spawnSync(SETCAP, ['cap_net_raw+ep', path]);
+      return become(path, BY_NOBODY);
+    },
+  }),
   'user namespace': () => become(head, { below: ['unshare', '--user'], ...BY_NOBODY }),
   'root of a user namespace': () =>
     become(head, { below: ['unshare', '--user', '--map-root-user'], ...BY_NOBODY }),
@@ -323,16 +331,18 @@ describe('trace_exec', () => {
     expect(Math.abs(startNs - (self.stat(22) + 0.5) * TICK_NS)).toBeLessThan(TICK_NS);
   });
 
-  it.each<[string, number, number, number, number, boolean]>([
+  const rights: [string, number, number, number, number, boolean][] = [
     ['plain', 0, 0, 0, 0, false],
     ['by nobody', NOBODY, NOBODY, NOBODY, NOBODY, false],
     ['setuid', NOBODY, NOBODY, UID, NOBODY, true],
     ['setgid', NOBODY, NOBODY, NOBODY, GID, true],
     ['setuid to root', NOBODY, NOBODY, 0, NOBODY, true],
     ['setuid from root', 0, 0, UID, GID, true],
+    ['file capabilities', NOBODY, NOBODY, NOBODY, NOBODY, true],
     ['user namespace', NOBODY, NOBODY, NOBODY, NOBODY, false],
     ['root of a user namespace', NOBODY, NOBODY, NOBODY, NOBODY, false],
-  ])(
+  ];
+  it.each(rights.filter(([name]) => name in deeds))(
     'tells rights before the exec from those after it: %s',
     (name, euidBefore, egidBefore, euid, egid, secure) => {
       expect(witness(name).isSecure).toBe(secure);
