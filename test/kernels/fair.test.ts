@@ -60,7 +60,7 @@ describe.skipIf(TREE === undefined)('--fair', () => {
 
   it('is tried on a buffer that nobody reads for a while', async () => {
     const run = ['run', 'trace_exec', '--host', '-o', 'json', '--comm', COMM];
-    const both = [await Ig.tracing(run), await Ig.tracing([...run, '--fair'])] as const;
+    const both = await Promise.all([Ig.tracing(run), Ig.tracing([...run, '--fair'])]);
     expect(await burst(flooding, HARMLESS, LARGE_BYTES)).toBe(HARMLESS);
     for (const ig of both) await ig.until(() => ig.events().length === HARMLESS, 'what is no flood');
     for (const { pid } of both) process.kill(pid, 'SIGSTOP');
