@@ -345,7 +345,21 @@ struct mm_struct {
     struct file *exe_file;
 };
 
+/* arch/x86/include/asm/thread_info.h */
+struct thread_info {
+    __u32 status;
+};
+
+typedef struct {
+    unsigned long sig[1];
+} sigset_t;
+
+struct sigpending {
+    sigset_t signal;
+};
+
 struct task_struct {
+    struct thread_info thread_info;
     unsigned int flags;
     struct mm_struct *mm;
     int exit_code;
@@ -362,6 +376,7 @@ struct task_struct {
     struct files_struct *files;
     struct nsproxy *nsproxy;
     struct signal_struct *signal;
+    struct sigpending pending;
     struct callback_head *task_works;
     /* With CONFIG_AUDIT */
     kuid_t loginuid;

@@ -1,6 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 
-/* Execs that fail: the entry of the system call has the arguments, its exit the result. */
+/*
+ * Execs that fail, seen where every system call ends: its registers still hold what it was given. Nothing is
+ * kept from its beginning to its end, so nothing can be stale, full or missing. The raw tracepoint is also
+ * passed by 32-bit programs, which the tracepoints of single system calls leave out, and by system calls that
+ * a seccomp filter refused.
+ */
 #ifndef __TRACE_EXEC_FAILURE_H
 #define __TRACE_EXEC_FAILURE_H
 
@@ -20,44 +25,76 @@
 #define FAILED_ARGS_MAX 256
 #define FAILED_ARG_BYTES 4096
 
-/* What the entry of execve knows and the exit needs. */
+/* What an exec was given. */
 struct attempt {
     __u64 filename;
     __u64 argv;
     __s32 dirfd;
-    __u32 has_succeeded; /* whatever the system call says it returns: seccomp and ptrace can rewrite that */
+    __u32 pointer_bytes; /* of the caller's own pointers, such as those in argv */
 };
 
-/* By pid_tgid. Entries of threads that died within execve are pushed out in time. */
-struct {
-    __uint(type, BPF_MAP_TYPE_LRU_HASH);
-    __uint(max_entries, 16384);
-    __type(key, __u64);
-    __type(value, struct attempt);
-} exec_map SEC(".maps");
+#define AT_FDCWD -100
 
-/* Failures whose entry was not seen, or was pushed out of exec_map. */
-GADGET_LOSS_COUNTER(exec_map)
+/*
+ * Whether the system call whose end these registers show is an exec. Numbers and registers: of x86
+ * arch/x86/entry/syscalls/syscall_{64,32}.tbl, of arm64 include/uapi/asm-generic/unistd.h.
+ */
+#if defined(__TARGET_ARCH_x86)
+#define TS_COMPAT 2 /* arch/x86/include/asm/thread_info.h: a system call of 32 bits */
 
-/* Tells the system call's exit that this exec is done, also under the thread id that it had before. */
-static __always_inline void mark_success(pid_t old_tid) {
-    __u64 key = bpf_get_current_pid_tgid();
-    __u64 old_key = (key & 0xffffffff00000000ULL) | (__u32)old_tid;
-    struct attempt attempt = {.has_succeeded = true};
+static __always_inline bool is_exec(const struct pt_regs *regs, struct attempt *attempt) {
+    __u32 number = 0;
+    bpf_probe_read_kernel(&number, sizeof(number), &regs->orig_ax);
+    if (number != 59 && number != 322 && number != 11 && number != 358)
+        return false;
 
-    if (old_key != key)
-        bpf_map_delete_elem(&exec_map, &old_key);
-    bpf_map_update_elem(&exec_map, &key, &attempt, BPF_ANY);
+    struct task_struct *task = (struct task_struct *)bpf_get_current_task();
+    bool is_32_bit = BPF_CORE_READ(task, thread_info.status) & TS_COMPAT;
+    struct pt_regs all = {};
+    bpf_probe_read_kernel(&all, sizeof(all), regs);
+    bool is_execve = number == (is_32_bit ? 11 : 59);
+    bool is_execveat = number == (is_32_bit ? 358 : 322);
+    __u64 first = is_32_bit ? all.bx : all.di;
+    __u64 second = is_32_bit ? all.cx : all.si;
+    attempt->dirfd = is_execveat ? (__s32)first : AT_FDCWD;
+    attempt->filename = is_execveat ? second : first;
+    attempt->argv = is_execveat ? all.dx : second;
+    attempt->pointer_bytes = is_32_bit ? 4 : 8;
+    return is_execve || is_execveat;
 }
+#elif defined(__TARGET_ARCH_arm64)
+/* 64-bit programs only. */
+static __always_inline bool is_exec(const struct pt_regs *regs, struct attempt *attempt) {
+    struct pt_regs all = {};
+    bpf_probe_read_kernel(&all, sizeof(all), regs);
+    bool is_execveat = all.syscallno == 281;
+    attempt->dirfd = is_execveat ? (__s32)all.orig_x0 : AT_FDCWD;
+    attempt->filename = is_execveat ? all.user_regs.regs[1] : all.orig_x0;
+    attempt->argv = is_execveat ? all.user_regs.regs[2] : all.user_regs.regs[1];
+    attempt->pointer_bytes = 8;
+    return is_execveat || all.syscallno == 221;
+}
+#else
+#error "how a system call is called is not written down for this architecture"
+#endif
 
-static __always_inline int begin_attempt(__u64 filename, __u64 argv, int dirfd) {
-    struct attempt attempt = {.filename = filename, .argv = argv, .dirfd = dirfd};
-    __u64 key = bpf_get_current_pid_tgid();
+/* include/linux/errno.h: results that no program sees. */
+#define ERESTARTSYS 512
+#define ERESTARTNOINTR 513
+#define ERESTARTNOHAND 514
+#define EINTR 4
+#define SIGKILL 9
 
-    if (ignore_failed || gadget_should_discard_data_current())
-        return 0;
-    bpf_map_update_elem(&exec_map, &key, &attempt, BPF_ANY);
-    return 0;
+/*
+ * The error as the caller sees it, or 0 if it sees none: an exec in the midst of which its thread is killed,
+ * by a sibling's exec too, and one that begins anew. Where only the signal's handler decides whether it
+ * begins anew, it is taken for interrupted.
+ */
+static __always_inline __u32 seen_error(__u32 error, struct task_struct *task) {
+    if (error != ERESTARTSYS && error != ERESTARTNOINTR && error != ERESTARTNOHAND)
+        return error;
+    bool is_killed = BPF_CORE_READ(task, pending.signal.sig[0]) >> (SIGKILL - 1) & 1;
+    return error == ERESTARTNOINTR || is_killed ? 0 : EINTR;
 }
 
 static __always_inline __u64 append_char(union record *record, __u64 end, char c) {
@@ -107,18 +144,27 @@ static __always_inline __u64 append_user_filename(union record *record, __u64 en
     return end;
 }
 
+/* An element of the argument vector; 0 also if it cannot be read. */
+static __always_inline bool read_pointer(__u64 *pointer, __u64 address, const struct attempt *attempt) {
+    *pointer = 0;
+    if (attempt->pointer_bytes == 4)
+        return bpf_probe_read_user(pointer, 4, (void *)address) == 0;
+    return bpf_probe_read_user(pointer, 8, (void *)address) == 0;
+}
+
 /*
  * The argument vector of a failed attempt, string by string. How long it is so far is kept in the record, as
  * in read_args_by_page().
  */
-static __always_inline __u64 append_user_args(union record *record, __u64 end, __u64 argv) {
+static __always_inline __u64 append_user_args(union record *record, __u64 end,
+                                              const struct attempt *attempt) {
     struct event *event = &record->event;
     volatile __u32 *size = &event->argv.size;
-    __u64 arg = 0;
+    __u64 argv = attempt->argv, arg = 0;
 
     event->argv.offset = forget(record, end);
     for (int i = 0; argv && i < FAILED_ARGS_MAX; i++) {
-        if (bpf_probe_read_user(&arg, sizeof(arg), (void *)argv) || !arg)
+        if (!read_pointer(&arg, argv, attempt) || !arg)
             break;
         end = event->argv.offset + *size;
         if (end > RECORD_MAX - FAILED_ARG_BYTES)
@@ -130,18 +176,18 @@ static __always_inline __u64 append_user_args(union record *record, __u64 end, _
         event->args_truncated |= length == FAILED_ARG_BYTES;
         event->args_count++;
         *size += length;
-        argv += sizeof(arg);
+        argv += attempt->pointer_bytes;
     }
     /* Whole only if what follows the last string read is the NULL that ends the vector. */
-    if (argv && (bpf_probe_read_user(&arg, sizeof(arg), (void *)argv) || arg))
+    if (argv && (!read_pointer(&arg, argv, attempt) || arg))
         event->args_truncated = true;
     end = forget(record, event->argv.offset + *size);
     event->args_size = *size;
     return end;
 }
 
-static __always_inline int report_failure(void *ctx, const struct attempt *attempt, __u32 error) {
-    struct task_struct *task = (struct task_struct *)bpf_get_current_task();
+static __always_inline int report_failure(void *ctx, const struct attempt *attempt, __u32 error,
+                                          struct task_struct *task) {
     union record *record = new_record(RECORD_OF_FAILURE, task);
     __u64 end = sizeof(struct event);
 
@@ -160,26 +206,21 @@ static __always_inline int report_failure(void *ctx, const struct attempt *attem
         end = append_paths(record, end, file, BPF_CORE_READ(task, mm, exe_file),
                            BPF_CORE_READ(task, real_parent, mm, exe_file), task);
     end = append_ancestors(record, end, task);
-    end = append_user_args(record, end, attempt->argv);
+    end = append_user_args(record, end, attempt);
     return send(ctx, record, end);
 }
 
-static __always_inline int end_attempt(void *ctx, long result) {
-    __u64 key = bpf_get_current_pid_tgid();
+/* Nearly all system calls of the machine leave at the first line. */
+static __always_inline int end_system_call(void *ctx, const struct pt_regs *regs, long result) {
+    struct attempt attempt = {};
 
-    if (ignore_failed)
+    if (result >= 0 || ignore_failed || !is_exec(regs, &attempt))
         return 0;
-    struct attempt *found = bpf_map_lookup_elem(&exec_map, &key);
-    if (!found) {
-        if (result < 0 && !gadget_should_discard_data_current())
-            gadget_count_lost(exec_map);
+    struct task_struct *task = (struct task_struct *)bpf_get_current_task();
+    __u32 error = seen_error(-result, task);
+    if (error == 0 || gadget_should_discard_data_current())
         return 0;
-    }
-    struct attempt attempt = *found;
-    bpf_map_delete_elem(&exec_map, &key);
-    if (result >= 0 || attempt.has_succeeded)
-        return 0;
-    return report_failure(ctx, &attempt, -result);
+    return report_failure(ctx, &attempt, error, task);
 }
 
 #endif

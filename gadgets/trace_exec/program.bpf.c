@@ -4,8 +4,8 @@
  * trace_exec: one record for every program that is executed and, on request, for every attempt that fails.
  *
  * Success is seen at the one tracepoint at which the new program is in place, sched_process_exec. Failure
- * takes the system call's entry, where the arguments are, and its exit, where the result is; these four
- * programs are loaded only if failures are asked for (gadget.yaml, programs.*.enabledBy).
+ * is seen at the end of the system call, by a program that is loaded only if failures are asked for
+ * (gadget.yaml, programs.*.enabledBy).
  */
 #include <vmlinux.h>
 #include <bpf/bpf_helpers.h>
@@ -19,8 +19,6 @@
 #include "params.h"
 #include "record.h"
 #include "texts.h"
-
-#define AT_FDCWD -100
 
 /*
  * The file that execve was given. For a binary it is the linux_binprm's. An interpreter has taken the
@@ -43,8 +41,6 @@ int ig_sched_exec(struct bpf_raw_tracepoint_args *ctx) {
     struct linux_binprm *bprm = (struct linux_binprm *)ctx->args[2];
     __u64 end = sizeof(struct event);
 
-    if (!ignore_failed)
-        mark_success(ctx->args[1]);
     if (gadget_should_discard_data_current())
         return 0;
     union record *record = new_record(RECORD_OF_SUCCESS, task);
@@ -71,24 +67,10 @@ int ig_sched_exec(struct bpf_raw_tracepoint_args *ctx) {
     return send(ctx, record, end);
 }
 
-SEC("tracepoint/syscalls/sys_enter_execve")
-int ig_execve_e(struct trace_event_raw_sys_enter *ctx) {
-    return begin_attempt(ctx->args[0], ctx->args[1], AT_FDCWD);
-}
-
-SEC("tracepoint/syscalls/sys_enter_execveat")
-int ig_execveat_e(struct trace_event_raw_sys_enter *ctx) {
-    return begin_attempt(ctx->args[1], ctx->args[2], ctx->args[0]);
-}
-
-SEC("tracepoint/syscalls/sys_exit_execve")
-int ig_execve_x(struct trace_event_raw_sys_exit *ctx) {
-    return end_attempt(ctx, ctx->ret);
-}
-
-SEC("tracepoint/syscalls/sys_exit_execveat")
-int ig_execveat_x(struct trace_event_raw_sys_exit *ctx) {
-    return end_attempt(ctx, ctx->ret);
+/* Arguments: struct pt_regs *, long ret (include/trace/events/syscalls.h). */
+SEC("raw_tp/sys_exit")
+int ig_sys_exit(struct bpf_raw_tracepoint_args *ctx) {
+    return end_system_call(ctx, (struct pt_regs *)ctx->args[0], ctx->args[1]);
 }
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

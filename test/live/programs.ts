@@ -13,6 +13,7 @@ export interface Programs {
   readonly tiny: string;
   readonly launch: string;
   readonly burst: string;
+  readonly races: string;
   /** A copy of `tiny` with another name, and thereby another comm. */
   tinyAs(name: string): string;
   remove(): void;
@@ -34,6 +35,7 @@ export function buildPrograms(): Programs {
     tiny,
     launch: build('launch', '-pthread'),
     burst: build('burst'),
+    races: build('races', '-pthread'),
     tinyAs: (name) => {
       const path = join(directory, name);
       copyFileSync(tiny, path);

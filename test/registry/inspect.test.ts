@@ -74,11 +74,11 @@ describe('of a built-in gadget', () => {
     expect(oci.index?.manifests.map(({ platform }) => platform?.architecture)).toEqual(['amd64', 'arm64']);
     expect(oci.manifest.layers.length).toBe(2);
     expect(ebpf?.programs).toContainEqual({
-      name: 'ig_execve_e',
-      section: 'tracepoint/syscalls/sys_enter_execve',
-      type: 'tracepoint',
-      attachTo: 'syscalls/sys_enter_execve',
-      maps: ['.rodata', 'exec_map', 'gadget_mntns_filter_map'],
+      name: 'ig_sys_exit',
+      section: 'raw_tp/sys_exit',
+      type: 'raw_tracepoint',
+      attachTo: 'sys_exit',
+      maps: expect.arrayContaining(['.rodata', 'gadget_mntns_filter_map']) as unknown,
     });
     expect(ebpf?.maps.find(({ name }) => name === 'events')?.type).toBe('ringbuf');
     expect(ebpf?.variables).toContainEqual(
@@ -99,7 +99,7 @@ describe('of a built-in gadget', () => {
 
   it('one part is printed alone, a text as it is', async () => {
     const maps = await inspect('trace_exec', '--extra-info', 'ebpf.maps', '-o', 'json');
-    expect(JSON.parse(maps.stdout)).toContainEqual(expect.objectContaining({ name: 'exec_map' }));
+    expect(JSON.parse(maps.stdout)).toContainEqual(expect.objectContaining({ name: 'records' }));
     const chart = await inspect('trace_exec', '--extra-info', 'ebpf.flowchart');
     expect(chart.stdout).toMatch(/^flowchart LR\n {2}program0\["ig_sched_exec<br\/>/);
     const sequence = await inspect('trace_exec', '--extra-info', 'ebpf.sequence');
