@@ -385,6 +385,7 @@ struct task_struct {
 
 /* include/linux/binfmts.h */
 struct linux_binprm {
+    unsigned int have_execfd : 1;
     struct file *executable;
     struct file *interpreter;
     struct file *file;
@@ -393,6 +394,7 @@ struct linux_binprm {
     int envc;
     const char *filename;
     const char *interp;
+    int execfd;
 };
 
 /* Contexts of classic tracepoints */

@@ -190,23 +190,34 @@ static __always_inline int report_failure(void *ctx, const struct attempt *attem
                                           struct task_struct *task) {
     union record *record = new_record(RECORD_OF_FAILURE, task);
     __u64 end = sizeof(struct event);
+    struct file *file = NULL;
 
     if (!record)
         return 0;
     record->event.error_raw = error;
+    /*
+     * Past its point of no return, the exec has replaced the memory that has what it was given, and released
+     * the caller's program: this is found out by the new memory's not being complete.
+     */
+    bool is_lost = BPF_CORE_READ(task, mm, arg_end) == 0;
     /* Released by the exec that failed, if it came as far as opening it. */
-    struct file *file = (struct file *)gadget_pending_exec_file(true);
+    if (!is_lost)
+        file = (struct file *)gadget_pending_exec_file(true);
     if (file)
         describe_file(&record->event, file, task);
     describe_identity(&record->event, task);
     describe_origin(&record->event, file, NULL, task);
 
-    end = append_user_filename(record, end, attempt);
+    if (!is_lost)
+        end = append_user_filename(record, end, attempt);
     if (paths)
         end = append_paths(record, end, file, BPF_CORE_READ(task, mm, exe_file),
                            BPF_CORE_READ(task, real_parent, mm, exe_file), task);
     end = append_ancestors(record, end, task);
-    end = append_user_args(record, end, attempt);
+    if (is_lost)
+        record->event.args_truncated = true;
+    else
+        end = append_user_args(record, end, attempt);
     return send(ctx, record, end);
 }
 

@@ -22,13 +22,12 @@
 
 /*
  * The file that execve was given. For a binary it is the linux_binprm's. An interpreter has taken the
- * script's place there; the script is kept only if its binfmt_misc handler wants it open, otherwise the exec
- * has just released it.
+ * script's place there; the script is kept only if its binfmt_misc handler wants it open, as a descriptor,
+ * otherwise the exec has just released it.
  */
 static __always_inline struct file *executed_file(struct linux_binprm *bprm) {
-    struct file *executable = BPF_CORE_READ(bprm, executable);
-    if (executable)
-        return executable;
+    if (BPF_CORE_READ_BITFIELD_PROBED(bprm, have_execfd))
+        return get_struct_file_for_fd(BPF_CORE_READ(bprm, execfd));
     if (BPF_CORE_READ(bprm, interp) == BPF_CORE_READ(bprm, filename))
         return BPF_CORE_READ(bprm, file);
     return (struct file *)gadget_pending_exec_file(false);

@@ -5,7 +5,15 @@ import { readlinkSync, realpathSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type ExecEvent, Ig, parseAccount, parseEvents } from '../ig.js';
-import { type Ended, Launcher, type Programs, buildPrograms, ended, runProgram } from '../live/programs.js';
+import {
+  type Ended,
+  Launcher,
+  type Programs,
+  type Way,
+  buildPrograms,
+  ended,
+  runProgram,
+} from '../live/programs.js';
 
 const NOBODY = 65_534;
 const LARGE = 'x'.repeat(100_000);
@@ -49,11 +57,7 @@ const deeds: Readonly<Record<string, () => Promise<Ended>>> = {
   text: () => launch('path', fileOf('text', 'no program\n', 0o755), ['it', 'fails']),
 };
 
-function launch(
-  way: 'path' | 'thread' | 'dirfd' | 'fd' | 'memfd',
-  file: string,
-  argv: string[],
-): Promise<Ended> {
+function launch(way: Way, file: string, argv: string[]): Promise<Ended> {
   return new Launcher(programs, way, file).go(argv);
 }
 

@@ -14,28 +14,71 @@ export interface Programs {
   readonly launch: string;
   readonly burst: string;
   readonly races: string;
+  readonly stay: string;
+  /** The same for 32 bits, on x86 only. */
+  readonly stay32: string;
+  readonly exec32: string;
   /** A copy of `tiny` with another name, and thereby another comm. */
   tinyAs(name: string): string;
   remove(): void;
 }
 
+/** Without a C library. */
+const BARE = ['-nostdlib', '-ffreestanding', '-fno-stack-protector'];
+const FOR_32_BITS = ['-target', 'i386-linux-gnu', '-fno-pie'];
+
+/** How programs/launch.c executes a file. */
+export type Way =
+  | 'path'
+  | 'thread'
+  | 'dirfd'
+  | 'fd'
+  | 'memfd'
+  | 'deleted'
+  | 'fexecve'
+  | 'link'
+  | 'busy'
+  | 'badpath'
+  | 'badargv'
+  | 'badarg'
+  | 'noargv';
+
 /** Compiles test/live/programs/*.c into a directory of its own. */
 export function buildPrograms(): Programs {
   const directory = mkdtempSync(join(tmpdir(), 'ig-live-'));
   execFileSync('chmod', ['755', directory]);
-  const build = (name: string, ...flags: string[]): string => {
-    const source = fileURLToPath(new URL(`programs/${name}.c`, import.meta.url));
+  /** Each when it is first asked for. */
+  const built = new Set<string>();
+  const build = (name: string, source: string, ...flags: string[]): string => {
     const output = join(directory, name);
-    execFileSync(findClang(), ['-O2', '-static', ...flags, source, '-o', output]);
+    if (built.has(name)) return output;
+    const path = fileURLToPath(new URL(`programs/${source}.c`, import.meta.url));
+    execFileSync(findClang(), ['-O2', '-static', ...flags, path, '-o', output]);
+    built.add(name);
     return output;
   };
-  const tiny = build('tiny', '-nostdlib', '-ffreestanding');
+  const tiny = build('tiny', 'tiny', ...BARE);
   return {
     directory,
     tiny,
-    launch: build('launch', '-pthread'),
-    burst: build('burst'),
-    races: build('races', '-pthread'),
+    get launch() {
+      return build('launch', 'launch', '-pthread');
+    },
+    get burst() {
+      return build('burst', 'burst');
+    },
+    get races() {
+      return build('races', 'races', '-pthread');
+    },
+    get stay() {
+      return build('stay', 'stay', ...BARE);
+    },
+    get stay32() {
+      return build('stay32', 'stay', ...BARE, ...FOR_32_BITS);
+    },
+    get exec32() {
+      return build('exec32', 'exec32', ...BARE, ...FOR_32_BITS);
+    },
     tinyAs: (name) => {
       const path = join(directory, name);
       copyFileSync(tiny, path);
@@ -77,12 +120,7 @@ export class Launcher {
   readonly pid: number;
   private readonly child: ChildProcess;
 
-  constructor(
-    programs: Programs,
-    way: 'path' | 'thread' | 'dirfd' | 'fd' | 'memfd',
-    file: string,
-    cwd = '/',
-  ) {
+  constructor(programs: Programs, way: Way, file: string, cwd = '/') {
     this.child = spawn(programs.launch, [way, file], { cwd, stdio: ['pipe', 'pipe', 'inherit'] });
     this.pid = this.child.pid!;
   }
