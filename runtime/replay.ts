@@ -80,6 +80,7 @@ async function configOf(
   return {
     ...options,
     ...{ sources, bootToEpochNs, rings: [], guestBudgetMs: guestLimits.budgetMs },
+    hashing: header.hashing ?? false,
     containers: () => ({ ...naming, changes: [], filtering: naming.filtering || narrows }),
     replay: {
       ...{ fd, framesAt, position: new SharedArrayBuffer(8) },

@@ -13,6 +13,9 @@ import { ContainerManager } from './containers/manager.js';
 import { hostMntns } from './containers/proc.js';
 import { Selector, type SelectorOptions } from './containers/selector.js';
 import { Gadget, type LoadedGadget } from './gadget/gadget.js';
+import { hashesFiles } from './hashing/annotations.js';
+import type { FileToHash, HashFailure } from './hashing/file.js';
+import type { FileHasher } from './hashing/hasher.js';
 import {
   DEFAULT_GUEST_LIMITS,
   type FilterModule,
@@ -94,6 +97,8 @@ export interface Account {
   readonly kernelLosses: ReadonlyMap<string, number>;
   /** Of these, whose --fair held back. */
   readonly heldBack: readonly HeldBackOf[];
+  /** Events that were shown without the hash of their file. */
+  readonly unhashed: Readonly<Record<HashFailure, number>>;
   /** Events that are not in the recording that was asked for, as it ended before the run. */
   readonly unrecorded?: number;
 }
@@ -151,6 +156,7 @@ function pipelineConfig(
   return {
     sources: gadget.sources,
     rings: loaded?.rings ?? [],
+    hashing: loaded !== undefined && hashesFiles(gadget.sources, values),
     output: options.output,
     filters: options.filters,
     maxEntries: options.maxEntries,
@@ -203,6 +209,7 @@ async function beginRecording(
     ...{ ig, image, gadget: name, description: metadata.description },
     sources: config.sources,
     bootToEpochNs: config.bootToEpochNs,
+    ...(config.hashing === true ? { hashing: true } : {}),
     naming: { filtering, hostMntns, ...(node === undefined ? {} : { node }) },
   };
   if (wasm === undefined) return createRecording(path, header, undefined);
@@ -211,10 +218,27 @@ async function beginRecording(
   return createRecording(path, { ...header, wasm: { digest, params } }, wasm);
 }
 
+/** Undefined when there is nothing to hash. */
+async function startHasher(
+  { sources }: Gadget,
+  values: ReadonlyMap<string, string>,
+): Promise<FileHasher | undefined> {
+  if (!hashesFiles(sources, values)) return undefined;
+  const { FileHasher } = await import('./hashing/hasher.js');
+  return new FileHasher();
+}
+
+/** A process may be gone, and its parent. The container's first one lasts, as does init. */
+function withPlaces(file: FileToHash, { table }: ContainerManager, mntns: number): FileToHash {
+  const first = table.byMntns(mntns)?.container.pid ?? 0;
+  return { ...file, pids: [...file.pids, first, 1].filter((pid) => pid > 0) };
+}
+
 export class Session {
   private readonly loaded: LoadedGadget;
   private readonly manager: ContainerManager;
   private readonly pipeline: Pipeline;
+  private readonly hasher: FileHasher | undefined;
   private readonly recordFd: number | undefined;
   private readonly heldBack: HeldBackWatch;
   private readonly options: SessionOptions;
@@ -237,6 +261,7 @@ export class Session {
       readAccounts: showsAccounts(gadget, options),
       atSyscalls: gadget.enabledSections(values).some((section) => section.includes('/syscalls/')),
     });
+    const hasher = await startHasher(gadget, values);
     const limits = options.guestLimits ?? DEFAULT_GUEST_LIMITS;
     const preparing = prepareGuest(gadget.wasm, limits);
     const preparingFilters = filterModules(options.wasmFilters ?? [], limits, logLevel(options.verbose));
@@ -280,6 +305,11 @@ export class Session {
           failed: (error) => listener.failed(error),
           unknownMntns: (mntns, pid) => manager.identify(mntns, pid),
           catchUp: () => manager.poll(),
+          hashFile: (file, mntns) =>
+            hasher?.ask(withPlaces(file, manager, mntns), (outcome) => {
+              const { major, minor, inode, ctimeNs } = file;
+              pipeline?.tellHash({ major, minor, inode, ctimeNs, ...outcome });
+            }),
           guestLog: (module, level, text) => listener.log(logLine(gadget.name, module, level, text)),
         },
         worker,
@@ -292,9 +322,10 @@ export class Session {
         new GroupNames(manager.table),
         (sentence) => listener.warn(sentence),
       );
-      return new Session({ loaded, manager, pipeline, recordFd, heldBack, options, modules: config.modules });
+      return new Session({ loaded, manager, pipeline, hasher, recordFd, heldBack, options, modules: config.modules });
     } catch (error) {
       await pipeline?.stop();
+      hasher?.close();
       manager.close();
       if (recordFd !== undefined) {
         closeSync(recordFd);
@@ -312,6 +343,7 @@ export class Session {
     loaded: LoadedGadget;
     manager: ContainerManager;
     pipeline: Pipeline;
+    hasher: FileHasher | undefined;
     recordFd: number | undefined;
     heldBack: HeldBackWatch;
     options: SessionOptions;
@@ -320,6 +352,7 @@ export class Session {
     this.loaded = parts.loaded;
     this.manager = parts.manager;
     this.pipeline = parts.pipeline;
+    this.hasher = parts.hasher;
     this.recordFd = parts.recordFd;
     this.heldBack = parts.heldBack;
     this.options = parts.options;
@@ -361,12 +394,13 @@ export class Session {
     this.loaded.detach();
     this.manager.settle();
     await this.pipeline.stop();
+    this.hasher?.close();
     const kernelLosses = new Map([...this.loaded.losses(), ...this.manager.losses()]);
     const heldBack = this.heldBack.finish();
     const counts = this.pipeline.counts();
     this.loaded.close();
     this.manager.close();
-    return { counts, kernelLosses, heldBack, ...(await this.endRecording(counts, kernelLosses)) };
+    return { counts, kernelLosses, unhashed: this.pipeline.unhashed, heldBack, ...(await this.endRecording(counts, kernelLosses)) };
   }
 
   /** Puts into the recording what it does not hold for others' faults. */

@@ -210,7 +210,7 @@ static __always_inline int report_failure(void *ctx, const struct attempt *attem
 
     if (!is_lost)
         end = append_user_filename(record, end, attempt);
-    if (paths)
+    if (paths || hash)
         end = append_paths(record, end, file, BPF_CORE_READ(task, mm, exe_file),
                            BPF_CORE_READ(task, real_parent, mm, exe_file), task);
     end = append_ancestors(record, end, task);

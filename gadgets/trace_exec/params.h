@@ -16,4 +16,8 @@ GADGET_PARAM(paths)
 const volatile __u32 ancestors = 0;
 GADGET_PARAM(ancestors)
 
+/* User space does it; of the kernel it wants the path of the file. */
+const volatile bool hash = false;
+GADGET_PARAM(hash)
+
 #endif

@@ -59,7 +59,7 @@ int ig_sched_exec(struct bpf_raw_tracepoint_args *ctx) {
     record->event.args_count = BPF_CORE_READ(bprm, argc);
 
     end = append_filename(record, end, BPF_CORE_READ(bprm, filename));
-    if (paths)
+    if (paths || hash)
         end = append_paths(record, end, file, exe, parent_exe, task);
     end = append_ancestors(record, end, task);
     end = append_args(record, end, task);

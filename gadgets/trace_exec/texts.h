@@ -11,6 +11,7 @@
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_core_read.h>
 #include <gadget/filesystem.h>
+#include "params.h"
 #include "record.h"
 
 #define PAGE_BYTES 4096
@@ -31,15 +32,18 @@ static __always_inline __u64 append_path(union record *record, __u64 end, gadget
     return end + size;
 }
 
+/* That of `file`, and those of --paths. */
 static __always_inline __u64 append_paths(union record *record, __u64 end, struct file *file,
                                           struct file *exe, struct file *parent_exe,
                                           struct task_struct *task) {
     struct event *event = &record->event;
     struct fs_struct *fs = BPF_CORE_READ(task, fs);
 
-    end = append_path(record, end, &event->cwd, &fs->pwd, task);
     if (file)
         end = append_path(record, end, &event->file, &file->f_path, task);
+    if (!paths)
+        return end;
+    end = append_path(record, end, &event->cwd, &fs->pwd, task);
     if (exe)
         end = append_path(record, end, &event->exepath, &exe->f_path, task);
     if (parent_exe)

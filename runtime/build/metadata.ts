@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { ANNOTATION } from '../../oci/descriptor.js';
 import { YamlError } from '../gadget/located-yaml.js';
 import { type Metadata, type MetadataFile, type Mistake, emptyMetadata, readMetadata } from '../gadget/metadata.js';
+import type { Annotations } from '../data/field.js';
 import type { BuildFile } from './build-file.js';
 import { type KnownFields, checkMetadata } from './check-metadata.js';
 import type { Architecture } from './ebpf.js';
@@ -141,12 +142,13 @@ async function fieldsOf(
 ): Promise<KnownFields> {
   if (wasm?.isComponent === false) return undefined;
   const { knownFields } = await import('./fields.js');
-  // What the module asks for; the rest of the file may be wrong.
+  // What the module is given and what operators are asked for; the rest of the file may be wrong.
   const forWasm = ([key]: readonly [string, string]): boolean => key.startsWith('operator.oci.wasm.');
   const words = {
     name: folder.name,
     params: { wasm: metadata.wasmParams },
     paramDefaults: Object.fromEntries(Object.entries(metadata.paramDefaults).filter(forWasm)),
+    datasources: requestsOf(metadata),
   };
   return knownFields(
     {
@@ -158,6 +160,22 @@ async function fieldsOf(
     },
     facts,
   );
+}
+
+/** Annotations that have operators add fields. */
+const REQUEST = /^(formatters|uidgidresolver|filehash)\./;
+
+/** The data sources with nothing but the annotations that ask for fields. */
+function requestsOf({ datasources }: Metadata): object {
+  const requests = (annotations: Annotations): Annotations =>
+    Object.fromEntries(Object.entries(annotations).filter(([key]) => REQUEST.test(key)));
+  const sources = Object.entries(datasources).map(([name, source]) => {
+    const fields = Object.entries(source.fields).map(([field, { annotations }]) => {
+      return [field, { annotations: requests(annotations) }];
+    });
+    return [name, { fields: Object.fromEntries(fields) as object }];
+  });
+  return Object.fromEntries(sources) as object;
 }
 
 /** The image's annotations. */

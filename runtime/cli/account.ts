@@ -1,5 +1,7 @@
 // The last lines of a run: what was delivered and what was lost, by cause.
 
+import { HASH_FAILURES, type HashFailure } from '../hashing/file.js';
+import { MAX_FILE_BYTES } from '../hashing/open-file.js';
 import type { Counter, Counts } from '../pipeline/control.js';
 import type { HeldBackOf } from '../held-back.js';
 import type { Account } from '../session.js';
@@ -10,6 +12,21 @@ const CAUSES: Partial<Record<Counter, string>> = {
   lostOutput: 'output not read',
   lostTooLarge: 'record too large',
 };
+
+const UNHASHED: Readonly<Record<HashFailure, string>> = {
+  gone: 'gone or changed before they could be read',
+  tooLarge: `larger than ${MAX_FILE_BYTES >> 20} MiB`,
+  busy: 'not read in time',
+};
+
+/** What is said of events without the hash of their file; undefined when all have it. */
+export function unhashedLine(unhashed: Account['unhashed']): string | undefined {
+  const causes = HASH_FAILURES.filter((failure) => unhashed[failure] > 0);
+  if (causes.length === 0) return undefined;
+  const count = causes.reduce((sum, cause) => sum + unhashed[cause], 0);
+  const told = causes.map((cause) => `${unhashed[cause]} ${UNHASHED[cause]}`).join(', ');
+  return `${count} events without the hash of their file (${told})`;
+}
 
 /** The line to print; undefined when nothing was lost, unless `always`. */
 export function accountLine(

@@ -29,6 +29,7 @@ const COLUMNS: Readonly<Record<string, ViewColumn>> = {
   upperlayer: { field: 'upper_layer', title: 'UPPERLAYER', width: 10, alignment: 'left' },
   pupperlayer: { field: 'pupper_layer', title: 'PUPPERLAYER', width: 11, alignment: 'left' },
   cwd: { field: 'cwd', title: 'CWD', width: 40, alignment: 'left' },
+  hash: { field: 'file_sha256', title: 'HASH', width: 64, alignment: 'left' },
   exe: { field: 'exepath', title: 'EXE', width: 40, alignment: 'left' },
 };
 

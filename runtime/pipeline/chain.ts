@@ -20,6 +20,7 @@ import { Turns } from '../output/turns.js';
 import type { RecordingWriter } from '../recording/writer.js';
 import { ContainerNames } from './containers.js';
 import type { Control } from './control.js';
+import { FileHashes, type HashWork } from './file-hashes.js';
 import { HoldQueue } from './hold.js';
 import type { OutputRequest, WorkerConfig } from './messages.js';
 import type { Modules } from './modules.js';
@@ -37,10 +38,18 @@ export interface Shared {
   readonly askContainer: (mntns: number, pid: number) => void;
   /** Has the view know of every mount namespace whose events may have come. */
   readonly catchUp: () => void;
+  /** Left out when no files are to be hashed. */
+  readonly hashing?: HashWork | undefined;
   /** Where names of users come from. */
   readonly userFiles: UserFiles;
   /** Keeps what the chains take in, in its order. */
   readonly recorder: Pick<RecordingWriter, 'batch' | 'release'> | undefined;
+}
+
+/** What an event waits for: whose a mount namespace was at that time. */
+interface Moment {
+  readonly mntns: number;
+  readonly bootNs: number;
 }
 
 export class Chain {
@@ -49,7 +58,8 @@ export class Chain {
   private readonly config: WorkerConfig;
   private readonly shared: Shared;
   private readonly containers: ContainerNames | undefined;
-  private held = new HoldQueue();
+  private held = new HoldQueue<Moment>();
+  private readonly hashes: FileHashes | undefined;
   private readonly refreshUsers: (() => void) | undefined;
   private compiled: Compiled | undefined;
 
@@ -61,6 +71,7 @@ export class Chain {
     this.shared = shared;
     this.containers =
       config.containers === undefined ? undefined : ContainerNames.of(source, shared.view, config.containers);
+    this.hashes = FileHashes.of(source, shared.hashing);
     addFormatters(source, { bootToEpochNs: config.bootToEpochNs });
     this.refreshUsers = addUsers(source, shared.userFiles, this.containers?.users);
   }
@@ -80,6 +91,7 @@ export class Chain {
   /** Takes over the events that wait in `other`, a chain of the same data source. */
   adopt(other: Chain): void {
     this.held = other.held;
+    if (other.hashes !== undefined) this.hashes?.adopt(other.hashes);
   }
 
   private get end(): Compiled {
@@ -105,33 +117,43 @@ export class Chain {
   take(batch: Batch, nowMs: number): void {
     this.shared.control.add('read', batch.count);
     this.refreshUsers?.();
-    const apart =
-      this.containers === undefined ? 0 : this.nameContainers(batch, this.containers, true, nowMs);
+    const unnamed = this.nameContainers(batch, true, nowMs);
     // Behind the news of containers that naming has waited for, before the module that may never come back.
     this.shared.recorder?.batch(this.index, batch, nowMs);
-    this.run(batch, apart);
+    this.run(batch, unnamed + this.awaitHashes(batch, nowMs));
   }
 
   /** Takes a batch that a Wasm module made, which goes on to those from number `nextModule` on. */
   takeMade(batch: Batch, nextModule: number): void {
     this.shared.control.addMade(batch.count);
     this.refreshUsers?.();
-    const apart = this.containers === undefined ? 0 : this.nameContainers(batch, this.containers, false, 0);
-    this.run(batch, apart, nextModule);
+    this.run(batch, this.nameContainers(batch, false, 0), nextModule);
   }
 
-  /** Lets go of the events that waited for a name and have one now, or waited too long. */
+  /** Lets go of the events that waited for a name or a hash and have it now, or waited too long. */
   release(nowMs: number): void {
-    if (this.held.size === 0) return;
-    const batch = this.held.release((mntns, bootNs) => this.containers!.knows(mntns, bootNs), nowMs);
-    if (batch === undefined) return;
+    if (!this.holding) return;
+    const hashed = this.hashes?.release(nowMs);
+    const named = this.held.release(({ mntns, bootNs }) => this.containers!.knows(mntns, bootNs), nowMs);
+    if (hashed === undefined && named === undefined) return;
     this.refreshUsers?.();
     this.shared.recorder?.release(this.index, nowMs);
-    this.run(batch, this.nameContainers(batch, this.containers!, false, nowMs));
+    if (hashed !== undefined) this.run(hashed, this.nameContainers(hashed, false, nowMs));
+    if (named === undefined) return;
+    const unnamed = this.nameContainers(named, false, nowMs);
+    this.run(named, unnamed + (nowMs === Infinity ? 0 : this.awaitHashes(named, nowMs)));
   }
 
   get holding(): boolean {
-    return this.held.size > 0;
+    return this.held.size > 0 || this.awaitsHashes;
+  }
+
+  get awaitsHashes(): boolean {
+    return this.hashes?.holding ?? false;
+  }
+
+  private awaitHashes(batch: Batch, nowMs: number): number {
+    return this.hashes?.hold(batch, nowMs) ?? 0;
   }
 
   /** `apart`: how many records are not the batch's any more. */
@@ -146,19 +168,29 @@ export class Chain {
     }
     if (!isShown) batch.keep.fill(0);
     for (const step of steps) step(batch);
+    this.countUnhashed(batch);
     const rows = output.write(batch, writer, order?.(batch));
     control.add('filtered', batch.count - apart - rows);
     control.add(writer.position === 0 || sink.flush(writer) ? 'delivered' : 'lostOutput', rows);
   }
 
+  private countUnhashed(batch: Batch): void {
+    if (this.hashes === undefined) return;
+    for (let row = 0; row < batch.count; row++) {
+      const failure = batch.keep[row] === 0 ? undefined : this.hashes.failureOf(batch, row);
+      if (failure !== undefined) this.shared.control.addUnhashed(failure);
+    }
+  }
+
   /** Returns how many records left the batch otherwise than by a filter: to be held, or lost for want of a name. */
-  private nameContainers(batch: Batch, containers: ContainerNames, fresh: boolean, nowMs: number): number {
+  private nameContainers(batch: Batch, fresh: boolean, nowMs: number): number {
     let apart = 0;
-    containers.process(batch, fresh, {
+    this.containers?.process(batch, fresh, {
       catchUp: this.shared.catchUp,
       hold: (row, mntns, bootNs, pid) => {
         this.shared.askContainer(mntns, pid);
-        const held = this.held.add(batch, row, mntns, bootNs, nowMs);
+        this.hashes?.ask(batch, row, nowMs);
+        const held = this.held.add(batch, row, { mntns, bootNs }, nowMs);
         if (held) apart++;
         return held;
       },

@@ -1,5 +1,7 @@
 // Memory that the main thread and a pipeline's worker share: the stop flag, the guest's heartbeat, the counters.
 
+import { HASH_FAILURES, type HashFailure } from '../hashing/file.js';
+
 const STOP = 0;
 const GUEST_SEQUENCE = 1;
 const GUEST_MODULE = 2;
@@ -24,6 +26,8 @@ export const COUNTERS = [
 /** Places behind the counters. */
 const RECORDED = COUNTERS.length;
 const MADE = COUNTERS.length + 1;
+const UNHASHED = COUNTERS.length + 2;
+const PLACES = UNHASHED + HASH_FAILURES.length;
 
 export type Counter = (typeof COUNTERS)[number];
 export type Counts = Record<Counter, number>;
@@ -34,7 +38,7 @@ export class Control {
   private readonly flags: Int32Array;
   private readonly counters: Float64Array;
 
-  constructor(memory = new SharedArrayBuffer(COUNTERS_AT_BYTES + (COUNTERS.length + 2) * 8)) {
+  constructor(memory = new SharedArrayBuffer(COUNTERS_AT_BYTES + PLACES * 8)) {
     this.memory = memory;
     this.flags = new Int32Array(memory, 0, COUNTERS_AT_BYTES / 4);
     this.counters = new Float64Array(memory, COUNTERS_AT_BYTES);
@@ -81,6 +85,17 @@ export class Control {
 
   get made(): number {
     return this.counters[MADE]!;
+  }
+
+  /** Counts an event that is shown without the hash of its file. */
+  addUnhashed(failure: HashFailure): void {
+    const place = UNHASHED + HASH_FAILURES.indexOf(failure);
+    this.counters[place] = this.counters[place]! + 1;
+  }
+
+  get unhashed(): Record<HashFailure, number> {
+    const counts = HASH_FAILURES.map((failure, i) => [failure, this.counters[UNHASHED + i]!]);
+    return Object.fromEntries(counts) as Record<HashFailure, number>;
   }
 
   /** Counts what a dead worker had read and not finished with. */

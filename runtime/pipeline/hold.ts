@@ -1,23 +1,21 @@
-// Holds events whose container has no name yet, for a short and bounded time.
+// Holds events that something is not known of yet, for a short and bounded time.
 
 import { Batch, OFFSETS_SIZE_BYTES } from '../data/batch.js';
 
-/** How long an event may wait for the name of its container. */
+/** How long an event may wait for the name of its container, or the hash of its file. */
 export const HOLD_MS = 3000;
 const HOLD_BYTES = 1 << 20;
 const HOLD_RECORDS = 1024;
 
-interface Held {
-  readonly mntns: number;
-  /** When it happened. */
-  readonly bootNs: number;
+interface Held<W> {
+  readonly waitsFor: W;
   readonly deadlineMs: number;
   readonly bytes: Uint8Array;
 }
 
-/** Records in the order they came, each with the mount namespace it waits for. */
-export class HoldQueue {
-  private held: Held[] = [];
+/** Records in the order they came, each with what it waits for. */
+export class HoldQueue<W> {
+  private held: Held<W>[] = [];
   private sizeBytes = 0;
 
   get size(): number {
@@ -25,14 +23,13 @@ export class HoldQueue {
   }
 
   /** Copies record `row` of `batch` away; false when there is no room. */
-  add(batch: Batch, row: number, mntns: number, bootNs: number, nowMs: number): boolean {
+  add(batch: Batch, row: number, waitsFor: W, nowMs: number): boolean {
     const start = batch.offsets[row]!;
     const end = batch.offsets[row + 1]!;
     if (this.held.length >= HOLD_RECORDS || this.sizeBytes + end - start > HOLD_BYTES) return false;
-    // The one place that allocates per event: it happens only in the first moments of a container.
+    // This allocates per event, in the first moments of a container, or of a file that is to be hashed.
     this.held.push({
-      mntns,
-      bootNs,
+      waitsFor,
       deadlineMs: nowMs + HOLD_MS,
       bytes: batch.bytes.slice(start, end),
     });
@@ -40,9 +37,12 @@ export class HoldQueue {
     return true;
   }
 
-  /** Takes out every record that waits no longer, as a batch; undefined when all wait on. */
-  release(isKnown: (mntns: number, bootNs: number) => boolean, nowMs: number): Batch | undefined {
-    const ready = this.held.filter((held) => held.deadlineMs <= nowMs || isKnown(held.mntns, held.bootNs));
+  /**
+   * Takes out every record that waits no longer, as a batch; undefined when all wait on. Records are asked about in
+   * their order.
+   */
+  release(isKnown: (waitsFor: W) => boolean, nowMs: number): Batch | undefined {
+    const ready = this.held.filter((held) => held.deadlineMs <= nowMs || isKnown(held.waitsFor));
     if (ready.length === 0) return undefined;
     const taken = new Set(ready);
     this.held = this.held.filter((held) => !taken.has(held));
@@ -52,7 +52,7 @@ export class HoldQueue {
   }
 }
 
-function batchOf(records: Held[], sizeBytes: number): Batch {
+function batchOf(records: readonly Held<unknown>[], sizeBytes: number): Batch {
   const batch = new Batch(sizeBytes);
   let at = OFFSETS_SIZE_BYTES;
   records.forEach((held, row) => {

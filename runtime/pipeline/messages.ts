@@ -3,6 +3,7 @@
 import type { SharedMap } from '../../bpf/map.js';
 import type { DataSourceSpec } from '../data/spec.js';
 import type { TableChange } from '../containers/change.js';
+import type { FileToHash, HashedFile } from '../hashing/file.js';
 import type { SelectorOptions } from '../containers/selector.js';
 import type { Naming } from './containers.js';
 import type { ModuleTraces } from './absent-module.js';
@@ -85,6 +86,8 @@ export interface WorkerConfig {
     /** Left out where nothing sights namespaces. */
     readonly sightings?: Sightings;
   };
+  /** Whether data sources get the hashes of files that their annotations ask for; left out, no. */
+  readonly hashing?: boolean;
   readonly output: OutputRequest;
   readonly filters: readonly string[];
   readonly sort?: string;
@@ -96,6 +99,7 @@ export interface WorkerConfig {
 export type ToWorker =
   | { readonly type: 'begin'; readonly printHeader: boolean }
   | { readonly type: 'container'; readonly change: TableChange }
+  | { readonly type: 'hashed'; readonly file: HashedFile }
   | { readonly type: 'resize'; readonly widthColumns: number }
   /** Other modules take the place of those that run; no event is lost on the way. */
   | { readonly type: 'swap'; readonly modules: readonly ModuleConfig[] };
@@ -139,6 +143,8 @@ export type FromWorker =
   | { readonly type: 'catchUp' }
   /** An event came from a mount namespace that the table has not told about. */
   | { readonly type: 'unknownMntns'; readonly mntns: number; readonly pid: number }
+  /** A process of that mount namespace executed a file whose hash is wanted. */
+  | { readonly type: 'hashFile'; readonly file: FileToHash; readonly mntns: number }
   /** Nobody reads the output any more. */
   | { readonly type: 'outputClosed' }
   /** Nothing more is recorded. */

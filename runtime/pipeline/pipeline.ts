@@ -2,6 +2,7 @@
 
 import { Worker } from 'node:worker_threads';
 import type { TableChange } from '../containers/change.js';
+import type { FileToHash, HashedFile, HashFailure } from '../hashing/file.js';
 import { Control, type Counts } from './control.js';
 import { PipelineError } from './errors.js';
 import { MAX_GUEST_FAILURES, restMs } from './limits.js';
@@ -33,6 +34,8 @@ export interface PipelineListener {
   /** The pipeline cannot go on. */
   failed(error: PipelineError): void;
   unknownMntns(mntns: number, pid: number): void;
+  /** `Pipeline.tellHash` is to be called with its hash; the process that executed it is of that mount namespace. */
+  hashFile?(file: FileToHash, mntns: number): void;
   /** The worker waits for the news of mount namespaces that have been sighted. */
   catchUp(): void;
   /** A Wasm module says something; `level` from 0 (error) to 4 (trace). */
@@ -155,6 +158,11 @@ export class Pipeline {
     return this.control.made;
   }
 
+  /** How many of the events that were shown lack the hash of their file. */
+  get unhashed(): Record<HashFailure, number> {
+    return this.control.unhashed;
+  }
+
   /**
    * Has other modules take the place of those that run; no event is lost. Throws PipelineError, with the old ones
    * running on, when they cannot be started. One swap at a time.
@@ -182,6 +190,10 @@ export class Pipeline {
 
   tellContainer(change: TableChange): void {
     this.post({ type: 'container', change });
+  }
+
+  tellHash(file: HashedFile): void {
+    this.post({ type: 'hashed', file });
   }
 
   resize(widthColumns: number): void {
@@ -310,6 +322,9 @@ export class Pipeline {
         break;
       case 'unknownMntns':
         this.listener.unknownMntns(message.mntns, message.pid);
+        break;
+      case 'hashFile':
+        this.listener.hashFile?.(message.file, message.mntns);
         break;
       case 'outputClosed':
         this.listener.outputClosed();

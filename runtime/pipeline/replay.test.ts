@@ -22,6 +22,7 @@ import {
 import type { RecordingWriter } from '../recording/writer.js';
 import { Batch, MAX_BATCH_BYTES } from '../data/batch.js';
 import { Chain, compileChains } from './chain.js';
+import { HashTable } from './hash-table.js';
 import { Control, type Counts } from './control.js';
 import type { Replayed, WorkerConfig } from './messages.js';
 import { replay } from './replay.js';
@@ -58,10 +59,11 @@ function showOpen(
   { filters = [], selection, position = 0, turned }: Options,
 ): Shown {
   const shared = new Float64Array(new SharedArrayBuffer(8)).fill(position);
-  const { sources, bootToEpochNs, naming } = header;
+  const { sources, bootToEpochNs, naming, hashing = false } = header;
   const control = new Control();
   const config: WorkerConfig = {
     ...{ sources, bootToEpochNs, filters, control: control.memory, rings: [], modules: [], maxEntries: -1 },
+    hashing,
     containers: { ...naming, filtering: naming.filtering || selection !== undefined, changes: [] },
     output: { mode: 'json', fd: 1 },
     replay: { fd, framesAt, position: shared.buffer, ...(selection === undefined ? {} : { selection }) },
@@ -71,17 +73,18 @@ function showOpen(
     text += Buffer.from(bytes.subarray(start, end)).toString();
     return end - start;
   });
-  const [view, names] = [new ContainerView(), new RecordedNames()];
+  const [view, names, hashes] = [new ContainerView(), new RecordedNames(), new HashTable()];
   const modules = new Modules(control, () => undefined);
   const chainParts = {
     ...{ control, sink, view, writer: new ByteWriter(1 << 16), recorder: undefined },
     ...{ modules, askContainer: () => undefined, catchUp: () => undefined },
     userFiles: { recorded: names },
+    hashing: hashing ? { table: hashes, ask: () => undefined } : undefined,
   };
   const chains = sources.map((spec, index) => new Chain(makeDataSource(spec), index, config, chainParts));
   compileChains(chains, config, () => true);
   const clock = { turn: (...[nowMs]: Parameters<Modules['turn']>): void => turned?.(nowMs) };
-  const replayed = replay(config, { chains, view, control, sink, modules: clock, names })!;
+  const replayed = replay(config, { chains, view, control, sink, modules: clock, names, hashes })!;
   const lines = text.split('\n').slice(0, -1);
   return {
     replayed,

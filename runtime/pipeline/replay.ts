@@ -11,6 +11,7 @@ import { FrameReader } from '../recording/reader.js';
 import { TableGuard } from '../recording/table-guard.js';
 import type { Chain } from './chain.js';
 import type { Control } from './control.js';
+import type { HashTable } from './hash-table.js';
 import type { Replayed, WorkerConfig } from './messages.js';
 import type { Modules } from './modules.js';
 import type { Sink } from './sink.js';
@@ -23,6 +24,7 @@ export interface ReplayParts {
   readonly sink: Sink;
   readonly modules: Pick<Modules, 'turn'>;
   readonly names: RecordedNames;
+  readonly hashes: HashTable;
 }
 
 /**
@@ -65,19 +67,23 @@ function take(
   frame: Exclude<Frame, { kind: 'end' }>,
   batch: Batch,
   selector: Selector | undefined,
-  { chains, view, names, modules }: ReplayParts,
+  { chains, view, names, hashes, modules }: ReplayParts,
 ): void {
   switch (frame.kind) {
     case 'start':
       // The worker that hung took with it what waited; nothing keeps a replay from showing it.
       for (const chain of chains) chain.release(Infinity);
       view.clear();
+      hashes.clear();
       break;
     case 'change':
       view.apply(narrowed(frame.change, selector));
       break;
     case 'names':
       names.set(frame.of, frame.names);
+      break;
+    case 'hashed':
+      hashes.settle(frame.file);
       break;
     case 'batch':
       modules.turn(frame.nowMs, chains);

@@ -14,6 +14,7 @@ import { isHidden } from '../output/column-spec.js';
 import type { RecordingWriter } from '../recording/writer.js';
 import { Chain, type Shared, compileChains } from './chain.js';
 import { Control } from './control.js';
+import { HashTable } from './hash-table.js';
 import type {
   FieldDescription,
   FromWorker,
@@ -27,8 +28,10 @@ import { SightingGate } from './sightings.js';
 import { Sink } from './sink.js';
 import { type Nap, napAfter } from './wakeup.js';
 
-/** How often events that wait for a name are looked at. */
+/** How often events that wait for a name or a hash are looked at. */
 const HOLD_POLL_MS = 10;
+/** How long the last events wait for their hashes when the run ends. */
+const LAST_HASHES_MS = 500;
 
 const port = parentPort!;
 const [config] = (await once(port, 'message')) as [WorkerConfig];
@@ -42,6 +45,7 @@ const recorder = await openRecorder();
 const writer = new ByteWriter(MAX_BATCH_BYTES);
 const asked = new Set<number>();
 const recordedNames = new RecordedNames();
+const hashes = new HashTable();
 let begun = false;
 let { modules: moduleConfigs } = config;
 let nextModules: readonly ModuleConfig[] | undefined;
@@ -107,6 +111,14 @@ function sharedParts(modules: Modules): Shared {
       send({ type: 'unknownMntns', mntns, pid });
     },
     catchUp: () => gate?.pass(),
+    hashing:
+      config.hashing === true
+        ? {
+            table: hashes,
+            // What was not hashed in time when it was recorded never will be.
+            ask: (file, mntns) => replaying ?? send({ type: 'hashFile', file, mntns }),
+          }
+        : undefined,
     userFiles: {
       onRead: (of, names) => recorder?.names(of, names),
       ...(replaying === undefined ? {} : { recorded: recordedNames }),
@@ -147,6 +159,10 @@ function hear(message: ToWorker, chains: readonly Chain[]): void {
       view.apply(message.change);
       recorder?.change(message.change);
       if ('mntns' in message.change) asked.delete(message.change.mntns);
+      break;
+    case 'hashed':
+      hashes.settle(message.file);
+      recorder?.hashed(message.file);
       break;
     case 'resize':
       widthColumns = message.widthColumns;
@@ -208,8 +224,19 @@ function wait(readers: readonly Reader[], nap: Nap, { nextTickMs }: Modules): vo
 function drainAll(readers: readonly Reader[], { chains, modules }: Built): void {
   const nowMs = bootNowNs() / 1e6;
   for (const reader of readers) while (!sink.closed && drain(reader, nowMs) > 0) modules.turn(nowMs, chains);
+  awaitLastHashes(chains);
   for (const { chain } of readers) chain.release(Infinity);
   modules.turn(nowMs, chains);
+}
+
+function awaitLastHashes(chains: readonly Chain[]): void {
+  const untilMs = performance.now() + LAST_HASHES_MS;
+  const nobody = new Int32Array(new SharedArrayBuffer(4));
+  while (chains.some(({ awaitsHashes }) => awaitsHashes) && performance.now() < untilMs && !sink.closed) {
+    Atomics.wait(nobody, 0, 0, 5);
+    hearAll(chains);
+    for (const chain of chains) chain.release(bootNowNs() / 1e6);
+  }
 }
 
 /** Reads until it is to stop. */
@@ -287,7 +314,10 @@ try {
     let replayed: Replayed | undefined;
     let last = built;
     if (replaying === undefined) last = await loop(built);
-    else replayed = replaying.replay(config, { chains, view, control, sink, modules, names: recordedNames });
+    else
+      replayed = replaying.replay(config, {
+        ...{ chains, view, control, sink, modules, names: recordedNames, hashes },
+      });
     last.modules.finish(last.chains);
     if (replayed !== undefined) send({ type: 'replayed', ...replayed });
   }

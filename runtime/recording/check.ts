@@ -8,6 +8,7 @@ import { MAX_BATCH_BYTES } from '../data/batch.js';
 import { type Annotations, UNDEFINED_VALUE } from '../data/field.js';
 import { KINDS, type Kind, isFixed, widthOf } from '../data/kind.js';
 import type { DataSourceSpec, RecordFieldSpec } from '../data/spec.js';
+import { HASH_FAILURES, type HashedFile } from '../hashing/file.js';
 import { RecordingError } from './errors.js';
 import {
   MAX_NAMES,
@@ -45,6 +46,12 @@ const whole =
       ? value
       : refuse(what);
 
+/** In decimal. */
+const u64: Check<bigint> = (value, what) =>
+  typeof value === 'string' && /^\d{1,20}$/.test(value) && BigInt(value) < 2n ** 64n
+    ? BigInt(value)
+    : refuse(what);
+
 /** A time; one without end is allowed. */
 const time: Check<number> = (value, what) => (typeof value === 'number' && value >= 0 ? value : refuse(what));
 
@@ -81,7 +88,10 @@ function pairs<K>(key: Check<K>, most: number): Check<Map<K, string>> {
 }
 
 export function checkHeader(value: unknown): RecordingHeader {
-  const { ig, gadget, description, image, sources, bootToEpochNs, wasm, naming } = keys(value, 'its header');
+  const { ig, gadget, description, image, sources, bootToEpochNs, wasm, hashing, naming } = keys(
+    value,
+    'its header',
+  );
   const { filtering, hostMntns, node } = keys(naming, 'its header');
   const epoch = text(bootToEpochNs, 'its clock');
   if (!/^-?\d{1,20}$/.test(epoch)) refuse('its clock');
@@ -98,6 +108,7 @@ export function checkHeader(value: unknown): RecordingHeader {
       ...(node === undefined || node === null ? {} : { node: text(node, 'its header') }),
     },
     ...(wasm === undefined || wasm === null ? {} : { wasm: checkWasm(wasm) }),
+    ...(hashing === true ? { hashing } : {}),
   };
 }
 
@@ -234,6 +245,19 @@ export function checkNames(value: unknown): NamesFrame {
   const { of, names } = keys(value, what);
   if (of !== 'users' && of !== 'groups') refuse(what);
   return { of, names: pairs(whole(U32), MAX_NAMES)(names, what) };
+}
+
+export function checkHashed(value: unknown): HashedFile {
+  const what = 'the hash of a file';
+  const { major, minor, inode, ctimeNs, sha256, failure } = keys(value, what);
+  const file = {
+    major: whole(U32)(major, what),
+    minor: whole(U32)(minor, what),
+    inode: u64(inode, what),
+    ctimeNs: u64(ctimeNs, what),
+  };
+  if (typeof sha256 === 'string' && /^[0-9a-f]{64}$/.test(sha256)) return { ...file, sha256 };
+  return { ...file, failure: HASH_FAILURES.find((known) => known === failure) ?? refuse(what) };
 }
 
 /** Where the kernel's clock, a 64-bit number of nanoseconds, ends. */

@@ -9,6 +9,7 @@
 
 import type { DataSourceSpec } from '../data/spec.js';
 import type { TableChange } from '../containers/change.js';
+import type { HashedFile } from '../hashing/file.js';
 
 export const FORMAT_VERSION = 1;
 export const MAGIC = 'ig-recording v';
@@ -34,6 +35,8 @@ export const FRAME = {
   release: 7,
   /** {@link RecordingEnd}, packed; the last frame. */
   end: 8,
+  /** A file's hash, or why it has none, packed; see `check.ts` for its form. */
+  hashed: 9,
 } as const;
 
 export type FrameKind = (typeof FRAME)[keyof typeof FRAME];
@@ -58,6 +61,8 @@ export interface RecordingHeader {
   readonly bootToEpochNs: bigint;
   /** The Wasm module's, if there is one. */
   readonly wasm?: { readonly digest: string; readonly params: readonly (readonly [string, string])[] };
+  /** Whether files were hashed; left out where they were not. */
+  readonly hashing?: boolean;
   readonly naming: {
     readonly filtering: boolean;
     readonly hostMntns: number;
@@ -73,7 +78,7 @@ export interface NamesFrame {
   readonly names: ReadonlyMap<number, string>;
 }
 
-/** Events that had waited for the name of their container went on at that time; Infinity: all of them, at the end. */
+/** Events that had waited for the name of their container, or the hash of their file, went on at that time; Infinity: all of them, at the end. */
 export interface ReleaseFrame {
   readonly source: number;
   readonly nowMs: number;
@@ -89,6 +94,7 @@ export type Frame =
   | { readonly kind: 'start' }
   | { readonly kind: 'change'; readonly change: TableChange }
   | ({ readonly kind: 'names' } & NamesFrame)
+  | { readonly kind: 'hashed'; readonly file: HashedFile }
   | { readonly kind: 'batch'; readonly source: number; readonly nowMs: number }
   | ({ readonly kind: 'release' } & ReleaseFrame)
   | ({ readonly kind: 'end' } & RecordingEnd);

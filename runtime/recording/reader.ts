@@ -5,7 +5,15 @@ import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
 import { MAX_MODULE_SIZE_BYTES } from '../../wasm/host/module-form.js';
 import { type Batch, MAX_BATCH_BYTES, MAX_BATCH_RECORDS, OFFSETS_SIZE_BYTES } from '../data/batch.js';
 import type { DataSourceSpec } from '../data/spec.js';
-import { checkChange, checkEnd, checkHeader, checkNames, checkRelease, isClock } from './check.js';
+import {
+  checkChange,
+  checkEnd,
+  checkHashed,
+  checkHeader,
+  checkNames,
+  checkRelease,
+  isClock,
+} from './check.js';
 import { RecordingError } from './errors.js';
 import {
   BATCH_HEAD_BYTES,
@@ -212,6 +220,8 @@ export class FrameReader {
         return this.#batch(size, batch);
       case FRAME.release:
         return { kind: 'release', ...checkRelease(this.#packed(size), this.#sources.length) };
+      case FRAME.hashed:
+        return { kind: 'hashed', file: checkHashed(this.#packed(size)) };
       case FRAME.end:
         return { kind: 'end', ...checkEnd(this.#packed(size)) };
       default:

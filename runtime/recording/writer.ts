@@ -12,6 +12,7 @@ import {
 } from 'node:fs';
 import type { TableChange } from '../containers/change.js';
 import { type Batch, MAX_BATCH_RECORDS } from '../data/batch.js';
+import type { HashedFile } from '../hashing/file.js';
 import { RecordingError } from './errors.js';
 import {
   BATCH_HEAD_BYTES,
@@ -118,6 +119,10 @@ export class RecordingWriter {
     const flat = [...names].slice(0, MAX_NAMES).flat();
     const packed = pack({ of, names: flat });
     if (packed.length <= MAX_PACKED_BYTES) this.#append(FRAME.names, packed);
+  }
+
+  hashed({ inode, ctimeNs, ...rest }: HashedFile): void {
+    this.#append(FRAME.hashed, pack({ ...rest, inode: String(inode), ctimeNs: String(ctimeNs) }));
   }
 
   /** The records of data source number `source` as they came from the kernel. */

@@ -1,0 +1,103 @@
+// Opens the very file that was executed, and no other: by device, inode and ctime, not by its name.
+
+import { closeSync, constants, fstatSync, openSync, readFileSync } from 'node:fs';
+import type { FileIdentity, FileToHash, HashFailure } from './file.js';
+
+/** A larger file is not read. */
+export const MAX_FILE_BYTES = 256 * 1024 * 1024;
+
+/** include/uapi/asm-generic/fcntl.h; the same on x86-64 and arm64. Node does not name it. */
+const O_PATH = 0o10000000;
+const { O_NOATIME, O_NOFOLLOW, O_NONBLOCK, O_RDONLY } = constants;
+
+export interface OpenedFile {
+  readonly fd: number;
+  readonly sizeBytes: number;
+}
+
+/**
+ * Looks for the file where the processes see it. What the name leads to may be anybody's trap, such as a device that
+ * does something when it is opened: it is looked at before it is opened.
+ */
+export function openFile(file: FileToHash): OpenedFile | HashFailure {
+  for (const { path, pid, flags } of placesOf(file)) {
+    const place = tryOpen(path, O_PATH | flags);
+    if (place === undefined) continue;
+    try {
+      const found = open(place, file, pid);
+      if (found !== undefined) return found;
+    } finally {
+      closeSync(place);
+    }
+  }
+  return 'gone';
+}
+
+interface Place {
+  readonly path: string | Buffer;
+  /** A process that has the place in its mount namespace. */
+  readonly pid: number;
+  readonly flags: number;
+}
+
+function* placesOf({ path, pids }: FileToHash): Generator<Place> {
+  // What a process runs is there even if it was deleted, or never had a name.
+  if (pids[0] !== undefined) yield { path: `/proc/${pids[0]}/exe`, pid: pids[0], flags: 0 };
+  // The kernel's path of a file has no links in it. One that was too long is cut at its beginning.
+  if (path[0] !== '/'.charCodeAt(0)) return;
+  for (const pid of pids)
+    yield { path: Buffer.concat([Buffer.from(`/proc/${pid}/root`), path]), pid, flags: O_NOFOLLOW };
+}
+
+/** Opens for reading what `place` stands for; undefined when it is another file. */
+function open(place: number, file: FileToHash, pid: number): OpenedFile | HashFailure | undefined {
+  const sizeBytes = sizeIfSame(place, file, pid);
+  if (sizeBytes === undefined) return undefined;
+  if (sizeBytes > MAX_FILE_BYTES) return 'tooLarge';
+  const self = `/proc/self/fd/${place}`;
+  // Only its owner, and root, can leave the time of the last access as it is.
+  const fd = tryOpen(self, O_RDONLY | O_NONBLOCK | O_NOATIME) ?? tryOpen(self, O_RDONLY | O_NONBLOCK);
+  if (fd === undefined) return undefined;
+  // On an overlay it may be another file's by now.
+  if (sizeIfSame(fd, file, pid) === sizeBytes) return { fd, sizeBytes };
+  closeSync(fd);
+  return undefined;
+}
+
+/** Size of a file of that identity, in bytes; undefined of any other. */
+function sizeIfSame(fd: number, file: FileIdentity, pid: number): number | undefined {
+  const stat = fstatSync(fd, { bigint: true });
+  if (stat.ino !== file.inode || stat.ctimeNs !== file.ctimeNs || !stat.isFile()) return undefined;
+  const isThere = isDevice(stat.dev, file) || superblockOf(fd, pid) === `${file.major}:${file.minor}`;
+  return isThere ? Number(stat.size) : undefined;
+}
+
+/** glibc's makedev(): minor in the bits 0–7 and 20–31, major in 8–19 and 32–43. */
+function isDevice(dev: bigint, { major, minor }: FileIdentity): boolean {
+  return (
+    BigInt(major) === (((dev >> 8n) & 0xfffn) | ((dev >> 32n) & 0xffff_f000n)) &&
+    BigInt(minor) === ((dev & 0xffn) | ((dev >> 12n) & 0xffff_ff00n))
+  );
+}
+
+/**
+ * Device of the file system that a descriptor's mount is of: stat(2) tells another for what lies in a subvolume of
+ * btrfs, or in a layer of an overlay. Undefined when it cannot be told.
+ */
+function superblockOf(fd: number, pid: number): string | undefined {
+  try {
+    const id = /^mnt_id:\s*(\d+)$/m.exec(readFileSync(`/proc/self/fdinfo/${fd}`, 'latin1'))?.[1];
+    const mounts = readFileSync(`/proc/${pid}/mountinfo`, 'latin1');
+    return id === undefined ? undefined : new RegExp(`^${id} \\d+ (\\d+:\\d+) `, 'm').exec(mounts)?.[1];
+  } catch {
+    return undefined;
+  }
+}
+
+function tryOpen(path: string | Buffer, flags: number): number | undefined {
+  try {
+    return openSync(path, flags);
+  } catch {
+    return undefined;
+  }
+}
