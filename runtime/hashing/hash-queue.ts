@@ -1,9 +1,9 @@
 // Hashes files a piece at a time, those first that are soon done, so that a few large ones keep nobody waiting.
 
 import { createHash, type Hash } from 'node:crypto';
-import { closeSync, fstatSync, readSync } from 'node:fs';
+import { closeSync, readSync } from 'node:fs';
 import type { FileToHash, HashOutcome } from './file.js';
-import { openFile } from './open-file.js';
+import { type FileState, isUnchanged, openFile } from './open-file.js';
 
 /** Files that are open at a time. */
 export const MAX_OPEN_FILES = 64;
@@ -17,9 +17,8 @@ const SETTLE_MS = 20;
 type Answer = (outcome: HashOutcome) => void;
 
 interface Job {
-  readonly file: FileToHash;
   readonly fd: number;
-  readonly sizeBytes: number;
+  readonly state: FileState;
   readonly hash: Hash;
   readonly fromMs: number;
   readonly answer: Answer;
@@ -36,11 +35,11 @@ export class HashQueue {
   add(file: FileToHash, answer: Answer): void {
     const opened = openFile(file);
     if (typeof opened === 'string') return answer({ failure: opened });
-    const ctimeMs = Number(file.ctimeNs / 1_000_000n);
+    const ctimeMs = Number(opened.state.ctimeNs / 1_000_000n);
     // A ctime of the future, of a clock that was set back, no change of today will have.
     const isFresh = Math.abs(Date.now() - ctimeMs) < SETTLE_MS;
     const fromMs = performance.now() + (isFresh ? SETTLE_MS : 0);
-    this.jobs.add({ ...opened, file, hash: createHash('sha256'), fromMs, answer, doneBytes: 0 });
+    this.jobs.add({ ...opened, hash: createHash('sha256'), fromMs, answer, doneBytes: 0 });
     if (this.jobs.size > MAX_OPEN_FILES) this.dropLargest();
     this.run();
   }
@@ -77,8 +76,10 @@ export class HashQueue {
       const count = readSync(job.fd, this.piece, 0, PIECE_BYTES, job.doneBytes);
       job.hash.update(this.piece.subarray(0, count));
       job.doneBytes += count;
-      if (count > 0 && job.doneBytes <= job.sizeBytes) return;
-      this.end(job, wasWhole(job) ? { sha256: job.hash.digest('hex') } : { failure: 'gone' });
+      if (count > 0 && job.doneBytes <= job.state.sizeBytes) return;
+      // Whole, and nobody changed it meanwhile.
+      const isWhole = job.doneBytes === job.state.sizeBytes && isUnchanged(job.fd, job.state);
+      this.end(job, isWhole ? { sha256: job.hash.digest('hex') } : { failure: 'gone' });
     } catch {
       this.end(job, { failure: 'gone' });
     }
@@ -92,13 +93,5 @@ export class HashQueue {
 }
 
 function remaining(job: Job | undefined): number {
-  return job === undefined ? -1 : job.sizeBytes - job.doneBytes;
-}
-
-/** Whether the file was read to its end, and nobody changed it meanwhile. */
-function wasWhole({ fd, file, sizeBytes, doneBytes }: Job): boolean {
-  const { ino, ctimeNs, size } = fstatSync(fd, { bigint: true });
-  return (
-    doneBytes === sizeBytes && Number(size) === sizeBytes && ino === file.inode && ctimeNs === file.ctimeNs
-  );
+  return job === undefined ? -1 : job.state.sizeBytes - job.doneBytes;
 }

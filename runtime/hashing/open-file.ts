@@ -12,7 +12,13 @@ const { O_NOATIME, O_NOFOLLOW, O_NONBLOCK, O_RDONLY } = constants;
 
 export interface OpenedFile {
   readonly fd: number;
+  readonly state: FileState;
+}
+
+/** What a file must still be after it was read. */
+export interface FileState {
   readonly sizeBytes: number;
+  readonly ctimeNs: bigint;
 }
 
 /**
@@ -20,14 +26,14 @@ export interface OpenedFile {
  * does something when it is opened: it is looked at before it is opened.
  */
 export function openFile(file: FileToHash): OpenedFile | HashFailure {
-  for (const { path, pid, flags } of placesOf(file)) {
-    const place = tryOpen(path, O_PATH | flags);
-    if (place === undefined) continue;
+  for (const place of placesOf(file)) {
+    const fd = tryOpen(place.path, O_PATH | (place.isRunning ? 0 : O_NOFOLLOW));
+    if (fd === undefined) continue;
     try {
-      const found = open(place, file, pid);
+      const found = open(fd, file, place);
       if (found !== undefined) return found;
     } finally {
-      closeSync(place);
+      closeSync(fd);
     }
   }
   return 'gone';
@@ -37,39 +43,50 @@ interface Place {
   readonly path: string | Buffer;
   /** A process that has the place in its mount namespace. */
   readonly pid: number;
-  readonly flags: number;
+  /** Whether it is what that process runs, and not a name. */
+  readonly isRunning: boolean;
 }
 
 function* placesOf({ path, pids }: FileToHash): Generator<Place> {
   // What a process runs is there even if it was deleted, or never had a name.
-  if (pids[0] !== undefined) yield { path: `/proc/${pids[0]}/exe`, pid: pids[0], flags: 0 };
+  if (pids[0] !== undefined) yield { path: `/proc/${pids[0]}/exe`, pid: pids[0], isRunning: true };
   // The kernel's path of a file has no links in it. One that was too long is cut at its beginning.
   if (path[0] !== '/'.charCodeAt(0)) return;
   for (const pid of pids)
-    yield { path: Buffer.concat([Buffer.from(`/proc/${pid}/root`), path]), pid, flags: O_NOFOLLOW };
+    yield { path: Buffer.concat([Buffer.from(`/proc/${pid}/root`), path]), pid, isRunning: false };
 }
 
-/** Opens for reading what `place` stands for; undefined when it is another file. */
-function open(place: number, file: FileToHash, pid: number): OpenedFile | HashFailure | undefined {
-  const sizeBytes = sizeIfSame(place, file, pid);
-  if (sizeBytes === undefined) return undefined;
-  if (sizeBytes > MAX_FILE_BYTES) return 'tooLarge';
-  const self = `/proc/self/fd/${place}`;
+/** Opens for reading what the descriptor `at` stands for; undefined when it is another file. */
+function open(at: number, file: FileToHash, place: Place): OpenedFile | HashFailure | undefined {
+  const state = stateIfSame(at, file, place);
+  if (state === undefined) return undefined;
+  if (state.sizeBytes > MAX_FILE_BYTES) return 'tooLarge';
+  const self = `/proc/self/fd/${at}`;
   // Only its owner, and root, can leave the time of the last access as it is.
   const fd = tryOpen(self, O_RDONLY | O_NONBLOCK | O_NOATIME) ?? tryOpen(self, O_RDONLY | O_NONBLOCK);
   if (fd === undefined) return undefined;
   // On an overlay it may be another file's by now.
-  if (sizeIfSame(fd, file, pid) === sizeBytes) return { fd, sizeBytes };
+  if (stateIfSame(fd, file, place)?.ctimeNs === state.ctimeNs) return { fd, state };
   closeSync(fd);
   return undefined;
 }
 
-/** Size of a file of that identity, in bytes; undefined of any other. */
-function sizeIfSame(fd: number, file: FileIdentity, pid: number): number | undefined {
+/** The state of a file of that identity; undefined of any other. */
+function stateIfSame(fd: number, file: FileIdentity, { pid, isRunning }: Place): FileState | undefined {
   const stat = fstatSync(fd, { bigint: true });
-  if (stat.ino !== file.inode || stat.ctimeNs !== file.ctimeNs || !stat.isFile()) return undefined;
-  const isThere = isDevice(stat.dev, file) || superblockOf(fd, pid) === `${file.major}:${file.minor}`;
-  return isThere ? Number(stat.size) : undefined;
+  const { dev, ino, ctimeNs, mtimeNs, nlink } = stat;
+  if (ino !== file.inode || !stat.isFile()) return undefined;
+  // To be deleted changes the ctime, too; but nobody can write to what a process runs.
+  const isDeleted = isRunning && nlink === 0n && mtimeNs <= file.ctimeNs;
+  if (ctimeNs !== file.ctimeNs && !isDeleted) return undefined;
+  const isThere = isDevice(dev, file) || superblockOf(fd, pid) === `${file.major}:${file.minor}`;
+  return isThere ? { sizeBytes: Number(stat.size), ctimeNs } : undefined;
+}
+
+/** Whether a file is as it was when it was opened. */
+export function isUnchanged(fd: number, { sizeBytes, ctimeNs }: FileState): boolean {
+  const stat = fstatSync(fd, { bigint: true });
+  return stat.ctimeNs === ctimeNs && Number(stat.size) === sizeBytes;
 }
 
 /** glibc's makedev(): minor in the bits 0–7 and 20–31, major in 8–19 and 32–43. */
