@@ -322,7 +322,16 @@ export class Session {
         new GroupNames(manager.table),
         (sentence) => listener.warn(sentence),
       );
-      return new Session({ loaded, manager, pipeline, hasher, recordFd, heldBack, options, modules: config.modules });
+      return new Session({
+        loaded,
+        manager,
+        pipeline,
+        hasher,
+        recordFd,
+        heldBack,
+        options,
+        modules: config.modules,
+      });
     } catch (error) {
       await pipeline?.stop();
       hasher?.close();
@@ -400,7 +409,13 @@ export class Session {
     const counts = this.pipeline.counts();
     this.loaded.close();
     this.manager.close();
-    return { counts, kernelLosses, unhashed: this.pipeline.unhashed, heldBack, ...(await this.endRecording(counts, kernelLosses)) };
+    return {
+      counts,
+      kernelLosses,
+      unhashed: this.pipeline.unhashed,
+      heldBack,
+      ...(await this.endRecording(counts, kernelLosses)),
+    };
   }
 
   /** Puts into the recording what it does not hold for others' faults. */

@@ -20,3 +20,4 @@ process.on('message', ({ id, file }: { id: number; file?: FileToHash }) => {
 });
 process.on('disconnect', () => process.exit());
 setPriority(NICE);
+tell({ id: 0 });

@@ -8,8 +8,8 @@ import type { FileToHash, HashOutcome } from './file.js';
 const MAX_ASKED = 512;
 /** How often the process is asked whether it lives, while it has something to do. */
 const PING_MS = 1000;
-/** Pings without an answer, until it is given up. */
-const MAX_UNANSWERED = 5;
+/** Pings without an answer, until it is given up. It has the less urgent part of a busy machine. */
+const MAX_UNANSWERED = 10;
 /** Processes that were ended and hang on, in the kernel; no more are made until one of them is gone. */
 const MAX_HANGING = 3;
 /** A process that ends at once is not followed by another at once. */
@@ -17,7 +17,7 @@ const BETWEEN_STARTS_MS = 1000;
 
 interface FromChild {
   readonly id: number;
-  /** Left out in the answer to a ping. */
+  /** Left out in the answer to a ping, and when it has started. */
   readonly outcome?: HashOutcome;
 }
 
@@ -34,6 +34,7 @@ export class FileHasher {
   private readonly hanging = new Set<ChildProcess>();
   private child: ChildProcess | undefined;
   private watchdog: NodeJS.Timeout | undefined;
+  private hasStarted = false;
   private unanswered = 0;
   private lastId = 0;
   private nextStartMs = 0;
@@ -84,7 +85,7 @@ export class FileHasher {
     child.on('exit', ended);
     child.on('error', ended);
     this.child = child;
-    this.unanswered = 0;
+    this.hasStarted = false;
   }
 
   private send(message: { id: number; file?: FileToHash }): void {
@@ -93,6 +94,7 @@ export class FileHasher {
   }
 
   private hear({ id, outcome }: FromChild): void {
+    this.hasStarted = true;
     this.unanswered = 0;
     const answer = this.asked.get(id);
     if (outcome === undefined || answer === undefined) return;
@@ -108,6 +110,7 @@ export class FileHasher {
   }
 
   private watch(): void {
+    if (!this.hasStarted) return;
     if (this.unanswered < MAX_UNANSWERED) {
       this.unanswered++;
       this.send({ id: 0 });

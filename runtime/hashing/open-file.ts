@@ -18,7 +18,10 @@ export interface OpenedFile {
 /** What a file must still be after it was read. */
 export interface FileState {
   readonly sizeBytes: number;
+  readonly mtimeNs: bigint;
   readonly ctimeNs: bigint;
+  /** Whether it is what a process runs: nobody can write to that. */
+  readonly isRunning: boolean;
 }
 
 /**
@@ -58,15 +61,16 @@ function* placesOf({ path, pids }: FileToHash): Generator<Place> {
 
 /** Opens for reading what the descriptor `at` stands for; undefined when it is another file. */
 function open(at: number, file: FileToHash, place: Place): OpenedFile | HashFailure | undefined {
-  const state = stateIfSame(at, file, place);
-  if (state === undefined) return undefined;
-  if (state.sizeBytes > MAX_FILE_BYTES) return 'tooLarge';
+  const found = stateIfSame(at, file, place);
+  if (found === undefined) return undefined;
+  if (found.sizeBytes > MAX_FILE_BYTES) return 'tooLarge';
   const self = `/proc/self/fd/${at}`;
   // Only its owner, and root, can leave the time of the last access as it is.
   const fd = tryOpen(self, O_RDONLY | O_NONBLOCK | O_NOATIME) ?? tryOpen(self, O_RDONLY | O_NONBLOCK);
   if (fd === undefined) return undefined;
   // On an overlay it may be another file's by now.
-  if (stateIfSame(fd, file, place)?.ctimeNs === state.ctimeNs) return { fd, state };
+  const state = stateIfSame(fd, file, place);
+  if (state?.sizeBytes === found.sizeBytes) return { fd, state };
   closeSync(fd);
   return undefined;
 }
@@ -76,17 +80,20 @@ function stateIfSame(fd: number, file: FileIdentity, { pid, isRunning }: Place):
   const stat = fstatSync(fd, { bigint: true });
   const { dev, ino, ctimeNs, mtimeNs, nlink } = stat;
   if (ino !== file.inode || !stat.isFile()) return undefined;
-  // To be deleted changes the ctime, too; but nobody can write to what a process runs.
+  // To be deleted changes the ctime, too.
   const isDeleted = isRunning && nlink === 0n && mtimeNs <= file.ctimeNs;
   if (ctimeNs !== file.ctimeNs && !isDeleted) return undefined;
   const isThere = isDevice(dev, file) || superblockOf(fd, pid) === `${file.major}:${file.minor}`;
-  return isThere ? { sizeBytes: Number(stat.size), ctimeNs } : undefined;
+  return isThere ? { sizeBytes: Number(stat.size), mtimeNs, ctimeNs, isRunning } : undefined;
 }
 
 /** Whether a file is as it was when it was opened. */
-export function isUnchanged(fd: number, { sizeBytes, ctimeNs }: FileState): boolean {
+export function isUnchanged(fd: number, { sizeBytes, mtimeNs, ctimeNs, isRunning }: FileState): boolean {
   const stat = fstatSync(fd, { bigint: true });
-  return stat.ctimeNs === ctimeNs && Number(stat.size) === sizeBytes;
+  const isDeleted = isRunning && stat.nlink === 0n;
+  return (
+    Number(stat.size) === sizeBytes && stat.mtimeNs === mtimeNs && (stat.ctimeNs === ctimeNs || isDeleted)
+  );
 }
 
 /** glibc's makedev(): minor in the bits 0–7 and 20–31, major in 8–19 and 32–43. */

