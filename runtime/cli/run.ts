@@ -197,7 +197,9 @@ async function runGadget(
   const account = await session.stop();
   if (reason instanceof Error) fail(reason, flags.verbose);
   const lines =
-    reason === 'closed' ? [] : [heldBackLine(account.heldBack), accountLine(account, flags.verbose), unhashedLine(account.unhashed)];
+    reason === 'closed'
+      ? []
+      : [heldBackLine(account.heldBack), accountLine(account, flags.verbose), unhashedLine(account.unhashed)];
   for (const line of lines) if (line !== undefined) say(line);
   if (account.unrecorded === undefined) return;
   say(`Warning: ${account.unrecorded} events are missing at the end of the recording ${flags.record ?? ''}`);
