@@ -18,6 +18,8 @@ export interface NativeMapInfo {
   keySize: number;
   valueSize: number;
   maxEntries: number;
+  /** It is not created with the others. */
+  leftOut: boolean;
 }
 
 export interface NativeLink {
@@ -32,6 +34,7 @@ export interface NativeObject {
   setAutoload(program: string, autoload: boolean): void;
   setAttachTarget(program: string, target: string): void;
   setMaxEntries(map: string, count: number): void;
+  leaveOutMap(map: string): void;
   reuseMap(map: string, fd: number): void;
   initialValue(map: string): Uint8Array;
   setInitialValue(map: string, offset: number, bytes: Uint8Array): void;
@@ -76,9 +79,16 @@ export interface NativeMap {
 
 export interface NativeRing {
   readonly skipped: number;
-  availableBytes(): number;
+  readonly consumed: number;
+  readonly produced: number;
   wait(timeoutMs: number): boolean;
-  drain(buffer: Uint8Array, offsets: Uint32Array, recordsAt: number, minRecordSize: number): number;
+  drain(
+    buffer: Uint8Array,
+    offsets: Uint32Array,
+    recordsAt: number,
+    minRecordSize: number,
+    end: number,
+  ): number;
   close(): void;
 }
 

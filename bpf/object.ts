@@ -59,7 +59,7 @@ export class ObjectSpec {
       const { target } = parseSection(section);
       return { name, section, type, ...(target !== '' && { attachTo: target }) };
     });
-    this.maps = handle.maps();
+    this.maps = handle.maps().map(({ leftOut: _, ...spec }) => spec);
   }
 
   /** The object's own types, raw BTF; empty if it was built without. */
@@ -86,6 +86,12 @@ export class ObjectSpec {
   setMaxEntries(map: string, count: number): void {
     this.#map(map);
     this.#change(`resize map ${map} to ${count}`, (handle) => handle.setMaxEntries(map, count));
+  }
+
+  /** Has the load not create a map; code that uses it must not be reachable with the object's constants. */
+  leaveOutMap(map: string): void {
+    this.#map(map);
+    this.#change(`leave out map ${map}`, (handle) => handle.leaveOutMap(map));
   }
 
   /** Makes the object use an existing map of the same shape instead of creating its own; `fd` is duplicated. */
@@ -208,6 +214,7 @@ export class Program implements ProgramSpec {
 export class BpfObject {
   readonly name: string;
   readonly programs: readonly Program[];
+  /** Those that were not left out. */
   readonly maps: readonly BpfMap[];
   readonly #native: NativeObject;
   readonly #links = new Set<Link>();
@@ -222,7 +229,8 @@ export class BpfObject {
       .filter((program) => program.fd >= 0);
     const Native = native().BpfMap;
     // Asked again, as the load may have changed what the file says: a ring's size is rounded up to pages.
-    this.maps = handle.maps().map((info) => new BpfMap(info, new Native(handle.mapFd(info.name))));
+    const created = handle.maps().filter(({ leftOut }) => !leftOut);
+    this.maps = created.map((info) => new BpfMap(info, new Native(handle.mapFd(info.name))));
   }
 
   /** A loaded program. Throws {@link BpfError} if there is none, or it was not loaded. */

@@ -30,7 +30,17 @@ export class RingReader {
 
   /** Bytes between consumer and producer, with headers, and with records the program has not committed yet. */
   availableBytes(): number {
-    return this.#native.availableBytes();
+    return this.produced - this.consumed;
+  }
+
+  /** Where the oldest record that was not drained begins, in bytes since the ring was made. */
+  get consumed(): number {
+    return this.#native.consumed;
+  }
+
+  /** Where the next record will begin. */
+  get produced(): number {
+    return this.#native.produced;
   }
 
   /**
@@ -45,13 +55,19 @@ export class RingReader {
    * Copies committed records, oldest first, into `buffer` from byte `recordsAt` on, and returns how many. Record `i`
    * starts at `offsets[i]` (from the start of `buffer`, a multiple of 8) and `offsets[count]` is where the last ends;
    * gaps are zero, and a record shorter than `minRecordSize` is continued with zeros. It stops at an uncommitted
-   * record, at `offsets.length - 1` records, or at a record that does not fit any more, which the next call brings.
-   * A record that would not fit an empty buffer is dropped and counted in {@link skipped}.
+   * record, at `offsets.length - 1` records, at a record that does not fit any more, which the next call brings, or at
+   * position `end`, which was {@link produced} once. A record that would not fit an empty buffer is dropped and counted in {@link skipped}.
    */
-  drain(buffer: Uint8Array, offsets: Uint32Array, recordsAt: number, minRecordSize: number): number {
+  drain(
+    buffer: Uint8Array,
+    offsets: Uint32Array,
+    recordsAt: number,
+    minRecordSize: number,
+    end = Number.MAX_SAFE_INTEGER,
+  ): number {
     if (offsets.length < 2 || recordsAt % 8 !== 0 || !(recordsAt >= 0 && recordsAt <= buffer.length))
       throw new BpfError(`A drain needs two offsets or more and a start within the buffer, a multiple of 8.`);
-    return this.#native.drain(buffer, offsets, recordsAt, minRecordSize);
+    return this.#native.drain(buffer, offsets, recordsAt, minRecordSize, end);
   }
 
   /** Unmaps the ring; what it holds stays for the next reader. */

@@ -103,14 +103,15 @@ export interface Account {
   readonly unrecorded?: number;
 }
 
-/** The fields of a gadget, with those that Wasm modules add: they are started for that. */
+/** The fields of a gadget with these values, and those that Wasm modules add: they are started for that. */
 export async function describeFields(
   gadget: Gadget,
-  options: Pick<SessionOptions, 'wasmFilters' | 'guestLimits'> = {},
+  options: Pick<SessionOptions, 'wasmFilters' | 'guestLimits'> & Partial<Pick<SessionOptions, 'values'>> = {},
 ): Promise<readonly FieldDescription[]> {
   const limits = options.guestLimits ?? DEFAULT_GUEST_LIMITS;
   const filters = await filterModules(options.wasmFilters ?? [], limits, logLevel(false));
-  const { fields } = await describe(gadget, await prepareGuest(gadget.wasm, limits), filters, new Map());
+  const guest = await prepareGuest(gadget.wasm, limits);
+  const { fields } = await describe(gadget, guest, filters, options.values ?? new Map());
   return fields;
 }
 
@@ -154,7 +155,7 @@ function pipelineConfig(
     logLevel: logLevel(options.verbose),
   };
   return {
-    sources: gadget.sources,
+    sources: gadget.enabledSources(values),
     rings: loaded?.rings ?? [],
     hashing: loaded !== undefined && hashesFiles(gadget.sources, values),
     output: options.output,

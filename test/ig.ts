@@ -70,6 +70,22 @@ export interface ExecEvent {
   readonly cgroup_id: number;
 }
 
+/** An event of its data source `exit`. */
+export interface ExitEvent {
+  readonly proc: ExecEvent['proc'];
+  readonly exit_code?: number;
+  readonly signal?: string;
+  readonly signal_raw?: number;
+  readonly core_dumped: boolean;
+  readonly duration: string;
+  readonly duration_raw: number;
+  readonly filename?: string;
+}
+
+export function isExit(event: object): event is ExitEvent {
+  return 'duration_raw' in event;
+}
+
 /** What the last line of `ig -v` says. */
 export interface Account {
   readonly delivered: number;
@@ -191,13 +207,17 @@ export async function trace<T>(
   return { ...ended, events: parseEvents(ended.stdout), did };
 }
 
-/** Every line must be a JSON object. */
 export function parseEvents(stdout: string): ExecEvent[] {
+  return parseLines(stdout);
+}
+
+/** Every line must be a JSON object. */
+export function parseLines<Event>(stdout: string): Event[] {
   if (stdout !== '' && !stdout.endsWith('\n')) throw new Error('the output ends within a line');
   return stdout
     .split('\n')
     .slice(0, -1)
-    .map((line) => JSON.parse(line) as ExecEvent);
+    .map((line) => JSON.parse(line) as Event);
 }
 
 export function parseAccount(stderr: string): Account {

@@ -48,6 +48,7 @@ class BpfObject : public Napi::ObjectWrap<BpfObject> {
                                InstanceMethod<&BpfObject::set_autoload>("setAutoload"),
                                InstanceMethod<&BpfObject::set_attach_target>("setAttachTarget"),
                                InstanceMethod<&BpfObject::set_max_entries>("setMaxEntries"),
+                               InstanceMethod<&BpfObject::leave_out_map>("leaveOutMap"),
                                InstanceMethod<&BpfObject::reuse_map>("reuseMap"),
                                InstanceMethod<&BpfObject::initial_value>("initialValue"),
                                InstanceMethod<&BpfObject::set_initial_value>("setInitialValue"),
@@ -148,6 +149,7 @@ class BpfObject : public Napi::ObjectWrap<BpfObject> {
             entry.Set("keySize", bpf_map__key_size(map));
             entry.Set("valueSize", bpf_map__value_size(map));
             entry.Set("maxEntries", bpf_map__max_entries(map));
+            entry.Set("leftOut", !bpf_map__autocreate(map));
             list.Set(list.Length(), entry);
         }
         return list;
@@ -182,6 +184,11 @@ class BpfObject : public Napi::ObjectWrap<BpfObject> {
     void set_max_entries(const Napi::CallbackInfo &info) {
         LogCapture log;
         check(info, bpf_map__set_max_entries(map(info), uint_of(info[1])), "resizing the map", log);
+    }
+
+    void leave_out_map(const Napi::CallbackInfo &info) {
+        LogCapture log;
+        check(info, bpf_map__set_autocreate(map(info), false), "leaving out the map", log);
     }
 
     void reuse_map(const Napi::CallbackInfo &info) {

@@ -20,7 +20,8 @@ class RingReader : public Napi::ObjectWrap<RingReader> {
         return DefineClass(env, "RingReader",
                            {
                                InstanceAccessor<&RingReader::skipped>("skipped"),
-                               InstanceMethod<&RingReader::available_bytes>("availableBytes"),
+                               InstanceAccessor<&RingReader::consumed>("consumed"),
+                               InstanceAccessor<&RingReader::produced>("produced"),
                                InstanceMethod<&RingReader::wait>("wait"),
                                InstanceMethod<&RingReader::drain>("drain"),
                                InstanceMethod<&RingReader::close>("close"),
@@ -82,10 +83,14 @@ class RingReader : public Napi::ObjectWrap<RingReader> {
 
     Napi::Value skipped(const Napi::CallbackInfo &info) { return Napi::Number::New(info.Env(), skipped_); }
 
-    Napi::Value available_bytes(const Napi::CallbackInfo &info) {
+    Napi::Value consumed(const Napi::CallbackInfo &info) {
         check_open(info.Env());
-        unsigned long consumed = position(consumer_).load(std::memory_order_relaxed);
-        return Napi::Number::New(info.Env(), position(producer_).load(std::memory_order_acquire) - consumed);
+        return Napi::Number::New(info.Env(), position(consumer_).load(std::memory_order_relaxed));
+    }
+
+    Napi::Value produced(const Napi::CallbackInfo &info) {
+        check_open(info.Env());
+        return Napi::Number::New(info.Env(), position(producer_).load(std::memory_order_acquire));
     }
 
     // wait(timeoutMs): whether there is something to drain. A signal ends the wait early.
@@ -98,7 +103,7 @@ class RingReader : public Napi::ObjectWrap<RingReader> {
         return Napi::Boolean::New(info.Env(), ready > 0);
     }
 
-    // drain(buffer, offsets, recordsAt, minRecordSize): see the TypeScript side for the contract.
+    // drain(buffer, offsets, recordsAt, minRecordSize, end): see the TypeScript side for the contract.
     Napi::Value drain(const Napi::CallbackInfo &info) {
         check_open(info.Env());
         auto buffer = info[0].As<Napi::Uint8Array>();
@@ -110,9 +115,10 @@ class RingReader : public Napi::ObjectWrap<RingReader> {
         size_t at = start, count = 0;
 
         unsigned long consumed = position(consumer_).load(std::memory_order_relaxed);
-        const unsigned long produced = position(producer_).load(std::memory_order_acquire);
+        const unsigned long limit = info[4].As<Napi::Number>().Int64Value();
+        const unsigned long produced = std::min(limit, position(producer_).load(std::memory_order_acquire));
         bool corrupt = false;
-        while (consumed != produced && count < max_records) {
+        while (consumed < produced && count < max_records) {
             uint8_t *header = producer_ + page_ + (consumed & (size_ - 1));
             uint32_t word = std::atomic_ref<uint32_t>(*reinterpret_cast<uint32_t *>(header))
                                 .load(std::memory_order_acquire);

@@ -333,7 +333,14 @@ struct pid {
     struct upid numbers[1];
 };
 
+typedef struct {
+    int counter;
+} atomic_t;
+
 struct signal_struct {
+    atomic_t live;
+    int group_exit_code;
+    unsigned int flags;
     struct tty_struct *tty;
 };
 

@@ -20,4 +20,7 @@ GADGET_PARAM(ancestors)
 const volatile bool hash = false;
 GADGET_PARAM(hash)
 
+const volatile bool exits = false;
+GADGET_PARAM(exits)
+
 #endif

@@ -5,7 +5,7 @@
  *
  * Success is seen at the one tracepoint at which the new program is in place, sched_process_exec. Failure
  * is seen at the end of the system call, by a program that is loaded only if failures are asked for
- * (gadget.yaml, programs.*.enabledBy).
+ * (gadget.yaml, programs.*.enabledBy); so is the one that sees processes end (exit.h).
  */
 #include <vmlinux.h>
 #include <bpf/bpf_helpers.h>
@@ -13,6 +13,7 @@
 #include <gadget/filesystem.h>
 #include <gadget/filter.h>
 #include "describe.h"
+#include "exit.h"
 #include "failure.h"
 #include "identity.h"
 #include "origin.h"
@@ -45,6 +46,9 @@ int ig_sched_exec(struct bpf_raw_tracepoint_args *ctx) {
     union record *record = new_record(RECORD_OF_SUCCESS, task);
     if (!record)
         return 0;
+
+    if (exits)
+        begin_life(&record->event, task, bprm);
 
     struct file *file = executed_file(bprm);
     struct file *exe = BPF_CORE_READ(task, mm, exe_file);

@@ -21,7 +21,8 @@ export function checkMetadata(file: MetadataFile, object: ObjectFacts, fields: K
     void mistakes.push({ line: file.lineOf(path), text: `${path.join('.')}: ${text}` });
   if (fields !== undefined) checkDataSources(file, fields, report);
   const params = checkParams(file, object, report);
-  checkPrograms(file, object, params, report);
+  checkObjectNames(file, object, report);
+  checkEnabledBy(file, params, report);
   return mistakes.sort((a, b) => a.line - b.line);
 }
 
@@ -207,23 +208,31 @@ function checkDefaults(
   }
 }
 
-function checkPrograms(
-  { metadata }: MetadataFile,
-  object: ObjectFacts,
+function checkObjectNames({ metadata }: MetadataFile, object: ObjectFacts, report: Report): void {
+  for (const [group, what] of [
+    ['programs', 'eBPF program'],
+    ['maps', 'eBPF map'],
+  ] as const) {
+    const known = new Set(object[group].map((name) => name.toLowerCase()));
+    for (const name of Object.keys(metadata[group]))
+      if (!known.has(name)) report([group, name], unknown(`there is no such ${what}`, name, object[group]));
+  }
+}
+
+function checkEnabledBy(
+  { metadata: { datasources, programs, maps } }: MetadataFile,
   params: readonly Param[],
   report: Report,
 ): void {
   const keys = params.map(({ key }) => key);
-  for (const [name, program] of Object.entries(metadata.programs)) {
-    if (!object.programs.some((known) => known.toLowerCase() === name)) {
-      report(['programs', name], unknown('there is no such eBPF program', name, object.programs));
-    }
-    for (const [key, value] of Object.entries(program.enabledBy)) {
-      const path = ['programs', name, 'enabledBy', key];
-      const param = params.find((candidate) => candidate.key === key);
-      const problem =
-        param === undefined ? unknown('there is no such parameter', key, keys) : problemOf(param, value);
-      if (problem !== undefined) report(path, problem);
+  for (const [group, members] of Object.entries({ datasources, programs, maps })) {
+    for (const [name, { enabledBy }] of Object.entries(members)) {
+      for (const [key, value] of Object.entries(enabledBy)) {
+        const param = params.find((candidate) => candidate.key === key);
+        const problem =
+          param === undefined ? unknown('there is no such parameter', key, keys) : problemOf(param, value);
+        if (problem !== undefined) report([group, name, 'enabledBy', key], problem);
+      }
     }
   }
 }

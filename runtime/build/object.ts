@@ -1,4 +1,4 @@
-// What the object of a gadget declares, which its gadget.yaml has to fit: data sources, parameters, programs.
+// What the object of a gadget declares, which its gadget.yaml has to fit: data sources, parameters, programs, maps.
 
 import { ObjectSpec, parseBtf } from '../../bpf/index.js';
 import { type EbpfSchema, readEbpfSchema } from '../gadget/ebpf-schema.js';
@@ -11,10 +11,12 @@ export interface ObjectFacts {
   readonly params: readonly Param[];
   /** Names of programs. */
   readonly programs: readonly string[];
+  /** Names of maps. */
+  readonly maps: readonly string[];
 }
 
 /** A gadget without eBPF part. */
-export const NO_OBJECT: ObjectFacts = { tracers: [], params: [], programs: [] };
+export const NO_OBJECT: ObjectFacts = { tracers: [], params: [], programs: [], maps: [] };
 
 /** Reads an object; `name` is for messages. Throws BpfError, GadgetError or BuildError. */
 export function readObject(bytes: Uint8Array, name: string): ObjectFacts {
@@ -31,6 +33,7 @@ export function readObject(bytes: Uint8Array, name: string): ObjectFacts {
         return ebpfParam(variable, type, sizeBytes, initial);
       }),
       programs: object.programs.map((program) => program.name),
+      maps: object.maps.map((map) => map.name),
     };
   } finally {
     object.close();

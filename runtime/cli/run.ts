@@ -47,7 +47,7 @@ export async function run(words: readonly string[]): Promise<void> {
   });
   const reading = readFlags(words, runOptions(), opened.gadget.params);
   if (reading.flags.help) {
-    await printHelp(opened, reading.flags, image);
+    await printHelp(opened, reading, image);
     return;
   }
   const extra = reading.operands.filter((word) => word !== image);
@@ -72,7 +72,7 @@ export async function runView(view: View, words: readonly string[]): Promise<voi
   const opened = await open(view.image, first);
   const { operands, flags, values } = readFlags(words, runOptions(), opened.gadget.params);
   if (flags.help) {
-    await printHelp(opened, flags, view.image, view.command);
+    await printHelp(opened, { flags, values }, view.image, view.command);
     return;
   }
   if (operands.length > 0)
@@ -142,10 +142,16 @@ function makeReady(): Worker {
   return warmWorker();
 }
 
-async function printHelp(opened: Opened, flags: RunFlags, image: string, command?: string): Promise<void> {
+async function printHelp(
+  opened: Opened,
+  { flags, values }: { readonly flags: RunFlags; readonly values: ReadonlyMap<string, string> },
+  image: string,
+  command?: string,
+): Promise<void> {
   const { describeFields } = await import('../session.js');
   const { gadgetHelp } = await import('./run-help.js');
   const fields = await describeFields(opened.gadget, {
+    values,
     wasmFilters: opened.filters,
     guestLimits: limitsOf(flags, DEFAULT_GUEST_LIMITS),
   });

@@ -18,7 +18,7 @@ import type { DataSourceSpec } from '../data/spec.js';
 import { type EbpfSchema, type ParamVariable, readEbpfSchema } from './ebpf-schema.js';
 import { GadgetError, ParamError } from './errors.js';
 import { type HeldBack, HeldBackCounters } from './held-back.js';
-import { emptyMetadata, fieldWordsOf, type Metadata, parseMetadata } from './metadata.js';
+import { type EnabledBy, emptyMetadata, fieldWordsOf, type Metadata, parseMetadata } from './metadata.js';
 import { checkValue, ebpfParam, encodeValue, type Param, wasmParam } from './params.js';
 
 /** The parts of an image that make a gadget. */
@@ -48,7 +48,7 @@ const SETTING = /^programs\.(\w+)\.attach_to$/;
 const TRACING_KINDS = new Set(['tp_btf', 'fentry', 'fexit', 'fmod_ret', 'lsm']);
 const LOSS_COUNTER = /^(.*)_lost_samples$/;
 
-/** A ring buffer to read, and the data source (by place in `Gadget.sources`) that its records belong to. */
+/** A ring buffer to read, and the data source (by place in `Gadget.enabledSources`) that its records belong to. */
 export interface Ring {
   readonly source: number;
   readonly fd: number;
@@ -59,6 +59,7 @@ export class Gadget {
   readonly name: string;
   readonly metadata: Metadata;
   readonly params: readonly Param[];
+  /** All that there can be; a run has the `enabledSources`. */
   readonly sources: readonly DataSourceSpec[];
   readonly wasm: Uint8Array | undefined;
   private readonly ebpf: Uint8Array;
@@ -115,7 +116,7 @@ export class Gadget {
     this.sources = this.schema.tracers.map(({ dataSource, type, recordSize, fields }) => {
       return { name: dataSource, type, recordSize, fields, ...fieldWordsOf(metadata, dataSource) };
     });
-    this.checkProgramNames();
+    this.checkNames();
   }
 
   private makeEbpfParam(variable: ParamVariable): Param {
@@ -129,18 +130,30 @@ export class Gadget {
     );
   }
 
-  private checkProgramNames(): void {
-    const programs = new Set(this.object.programs.map((program) => program.name.toLowerCase()));
+  private checkNames(): void {
+    const { programs, maps, datasources } = this.metadata;
+    this.checkObjectNames('programs', Object.keys(programs), this.object.programs);
+    this.checkObjectNames('maps', Object.keys(maps), this.object.maps);
     const keys = new Set(this.params.map((param) => param.key));
-    for (const [name, program] of Object.entries(this.metadata.programs)) {
-      if (!programs.has(name)) {
-        throw new GadgetError(`invalid gadget.yaml: programs.${name}: the eBPF object has no such program`);
-      }
-      for (const key of Object.keys(program.enabledBy)) {
-        if (!keys.has(key))
-          throw new GadgetError(`invalid gadget.yaml: programs.${name}.enabledBy: no parameter ${key}`);
+    for (const [group, members] of Object.entries({ programs, maps, datasources })) {
+      for (const [name, { enabledBy }] of Object.entries(members)) {
+        const unknown = Object.keys(enabledBy).find((key) => !keys.has(key));
+        if (unknown !== undefined)
+          throw new GadgetError(`invalid gadget.yaml: ${group}.${name}.enabledBy: no parameter ${unknown}`);
       }
     }
+  }
+
+  private checkObjectNames(
+    group: 'programs' | 'maps',
+    names: readonly string[],
+    there: readonly { readonly name: string }[],
+  ): void {
+    const known = new Set(there.map(({ name }) => name.toLowerCase()));
+    const unknown = names.find((name) => !known.has(name));
+    if (unknown === undefined) return;
+    const what = group.slice(0, -1);
+    throw new GadgetError(`invalid gadget.yaml: ${group}.${unknown}: the eBPF object has no such ${what}`);
   }
 
   /**
@@ -183,6 +196,15 @@ export class Gadget {
     return this.params.map((param) => [param.key, values.get(param.key) ?? param.defaultValue]);
   }
 
+  /** The data sources of a run with these values, from `completeValues`. */
+  enabledSources(values: ReadonlyMap<string, string>): readonly DataSourceSpec[] {
+    return this.sources.filter(({ name }) => this.hasSource(name, values));
+  }
+
+  private hasSource(name: string, values: ReadonlyMap<string, string>): boolean {
+    return isSo(this.metadata.datasources[name.toLowerCase()]?.enabledBy, values);
+  }
+
   /** Whether the kernel side can filter by mount namespace. */
   get filtersByMntns(): boolean {
     return this.object.maps.some((map) => map.name === MNTNS_FILTER_MAP);
@@ -201,12 +223,13 @@ export class Gadget {
     const enabled = new Set(
       this.object.programs.map(({ name }) => name).filter((name) => this.isEnabled(name, values)),
     );
+    const tracers = this.schema.tracers.filter(({ dataSource }) => this.hasSource(dataSource, values));
     const notes: string[] = [];
     for (let object = this.object; ; object = ObjectSpec.open(this.ebpf, this.name, { trusted: true })) {
       try {
         this.prepare(object, values, filterMap, enabled);
         const loaded = await object.load();
-        return new LoadedGadget(loaded, enabled, this.schema, this.metadata, this.targets, notes);
+        return new LoadedGadget(loaded, enabled, tracers, this.metadata, this.targets, notes);
       } catch (error) {
         object.close();
         // A kernel that lacks what an optional program needs runs the gadget without it.
@@ -219,7 +242,7 @@ export class Gadget {
     }
   }
 
-  /** Writes parameters, shares the filter map, leaves out what is not enabled. */
+  /** Writes parameters, shares the filter map, leaves out programs and maps that are not enabled. */
   private prepare(
     object: ObjectSpec,
     values: ReadonlyMap<string, string>,
@@ -248,6 +271,13 @@ export class Gadget {
       if (!enabled.has(name)) object.setAutoload(name, false);
       else if (target !== undefined && isTracing(section)) object.setAttachTarget(name, target);
     }
+    for (const { name } of object.maps) if (!this.hasMap(name, values)) object.leaveOutMap(name);
+  }
+
+  private hasMap(map: string, values: ReadonlyMap<string, string>): boolean {
+    const source = this.schema.tracers.find((tracer) => tracer.map === map)?.dataSource;
+    if (source !== undefined && !this.hasSource(source, values)) return false;
+    return isSo(this.metadata.maps[map.toLowerCase()]?.enabledBy, values);
   }
 
   /** The ELF sections of the programs that `values` enable: their hooks. */
@@ -260,12 +290,16 @@ export class Gadget {
   private isEnabled(program: string, values: ReadonlyMap<string, string>): boolean {
     const words = this.metadata.programs[program.toLowerCase()];
     if (this.targets.get(program.toLowerCase()) === DISABLED) return false;
-    return Object.entries(words?.enabledBy ?? {}).every(([key, value]) => values.get(key) === value);
+    return isSo(words?.enabledBy, values);
   }
 
   close(): void {
     this.object.close();
   }
+}
+
+function isSo(enabledBy: EnabledBy | undefined, values: ReadonlyMap<string, string>): boolean {
+  return Object.entries(enabledBy ?? {}).every(([key, value]) => values.get(key) === value);
 }
 
 /** Whether it is the kernel that lacks or refuses something, whoever asks for it. */
@@ -292,11 +326,11 @@ export class LoadedGadget {
   private readonly links: Link[] = [];
   private finalLosses: Map<string, number> | undefined;
 
-  /** `targets`: hooks in place of the sections'. `notes`: sentences on optional programs that could not be loaded. */
+  /** `tracers`: those that run. `targets`: hooks in place of the sections'. `notes`: sentences on optional programs that could not be loaded. */
   constructor(
     object: BpfObject,
     enabled: ReadonlySet<string>,
-    schema: EbpfSchema,
+    tracers: EbpfSchema['tracers'],
     metadata: Metadata,
     targets: ReadonlyMap<string, string>,
     notes: readonly string[],
@@ -306,14 +340,14 @@ export class LoadedGadget {
     this.object = object;
     this.enabled = enabled;
     this.metadata = metadata;
-    this.rings = schema.tracers.map((tracer, source) => {
+    this.rings = tracers.map((tracer, source) => {
       const map = object.map(tracer.map);
       return { source, fd: map.fd, sizeBytes: map.maxEntries };
     });
     this.maps = object.maps.map(({ name, type, keySize, valueSize, maxEntries, fd }) => {
       return { name, type, keySize, valueSize, maxEntries, fd };
     });
-    const rings = new Set(schema.tracers.map((tracer) => tracer.map));
+    const rings = new Set(tracers.map((tracer) => tracer.map));
     this.lossCounters = object.maps.flatMap((map) => {
       const name = LOSS_COUNTER.exec(map.name)?.[1];
       return name === undefined

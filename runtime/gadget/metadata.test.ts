@@ -24,10 +24,17 @@ params:
     expect(metadata.ebpfParams['paths']).toEqual({ key: 'paths', defaultValue: 'false' });
   });
 
-  it('reads when a program is loaded and whether it may be missing', async () => {
-    const { programs } = await parse(
-      'name: demo\nprograms:\n  p: { enabledBy: { ignore-failed: "false" }, optional: true }\n  q: { attach_to: vfs_read }',
+  it('reads what a run needs, and whether it may be missing', async () => {
+    const { programs, datasources, maps } = await parse(
+      `name: demo
+programs:
+  p: { enabledBy: { ignore-failed: "false" }, optional: true }
+  q: { attach_to: vfs_read }
+datasources: { End: { EnabledBy: { Ends: true } } }
+maps: { lives: { enabledBy: { Ends: true } } }`,
     );
+    expect(datasources['end']!.enabledBy).toEqual({ Ends: 'true' });
+    expect(maps).toEqual({ lives: { enabledBy: { Ends: 'true' } } });
     expect(programs['p']).toEqual({ enabledBy: { 'ignore-failed': 'false' }, optional: true });
     expect(programs['q']).toEqual({ attachTo: 'vfs_read', enabledBy: {}, optional: false });
   });

@@ -28,7 +28,11 @@ export interface FieldMetadata {
   readonly tags: readonly string[];
 }
 
+/** Parameter key → the value that it must have for something to be part of the run. */
+export type EnabledBy = Readonly<Record<string, string>>;
+
 export interface DataSourceMetadata {
+  readonly enabledBy: EnabledBy;
   readonly annotations: Annotations;
   readonly tags: readonly string[];
   readonly fields: Readonly<Record<string, FieldMetadata>>;
@@ -36,9 +40,12 @@ export interface DataSourceMetadata {
 
 export interface ProgramMetadata {
   readonly attachTo?: string;
-  /** Parameter key → the value that it must have for the program to be loaded. */
-  readonly enabledBy: Readonly<Record<string, string>>;
+  readonly enabledBy: EnabledBy;
   readonly optional: boolean;
+}
+
+export interface MapMetadata {
+  readonly enabledBy: EnabledBy;
 }
 
 /** Keys that the author names are in lower case, but for `wasmParams`: gadget.yaml is read regardless of case. */
@@ -54,6 +61,7 @@ export interface Metadata {
   readonly ebpfParams: Readonly<Record<string, ParamMetadata>>;
   readonly wasmParams: Readonly<Record<string, ParamMetadata>>;
   readonly programs: Readonly<Record<string, ProgramMetadata>>;
+  readonly maps: Readonly<Record<string, MapMetadata>>;
   readonly paramDefaults: Readonly<Record<string, string>>;
 }
 
@@ -191,7 +199,7 @@ type Tree = { [key: string]: Tree } & Record<string, unknown>;
 
 const CANONICAL = new Map(
   [
-    'name description homepageURL documentationURL sourceURL annotations datasources params programs',
+    'name description homepageURL documentationURL sourceURL annotations datasources params programs maps',
     'paramDefaults operator ebpfParams tags fields ebpf wasm custom key alternativeKey alias title',
     'defaultValue isMandatory type typeHint valueHint possibleValues attach_to enabledBy optional perf sampler',
   ]
@@ -209,6 +217,7 @@ const NAMED = new Set([
   'wasm',
   'custom',
   'programs',
+  'maps',
   'enabledBy',
   'paramDefaults',
   'ebpfParams',
@@ -236,6 +245,7 @@ function shape(tree: Record<string, unknown>): Metadata {
     annotations: texts(root['annotations']),
     datasources: lowerKeys(
       mapOf(root['datasources'], (source) => ({
+        enabledBy: texts(source['enabledBy']),
         annotations: texts(source['annotations']),
         tags: list(source['tags']),
         fields: lowerKeys(
@@ -255,6 +265,7 @@ function shape(tree: Record<string, unknown>): Metadata {
         optional: (program['optional'] as unknown) === true,
       })),
     ),
+    maps: lowerKeys(mapOf(root['maps'], (map) => ({ enabledBy: texts(map['enabledBy']) }))),
     paramDefaults: lowerKeys(texts(root['paramDefaults'])),
   };
 }

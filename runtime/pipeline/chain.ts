@@ -81,10 +81,10 @@ export class Chain {
    * source that a Wasm module hides. Throws for a filter or columns that cannot be.
    */
   compile(asked: Asked | undefined, turns: Turns | undefined): void {
-    const { output: request, sources } = this.config;
-    // A classic view is one of the gadget's own events.
+    const { output: request } = this.config;
+    // A classic view is one of the gadget's first events.
     const { view, ...plain } = request;
-    const own = view === undefined || this.index >= sources.length ? plain : request;
+    const own = view === undefined || this.index > 0 ? plain : request;
     this.compiled = asked === undefined ? hidden() : compile(this.source, asked, own, turns);
   }
 

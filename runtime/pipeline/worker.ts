@@ -70,6 +70,8 @@ interface Reader {
   readonly ring: RingReader;
   readonly batch: Batch;
   skipped: number;
+  /** How far a round reads the ring. */
+  end: number;
 }
 
 interface Built {
@@ -180,10 +182,10 @@ function hearAll(chains: readonly Chain[]): void {
   }
 }
 
-/** Reads one batch; returns how many records came. */
-function drain(reader: Reader, nowMs: number): number {
+/** Reads one batch, of records before `end`; returns how many came. */
+function drain(reader: Reader, nowMs: number, end?: number): number {
   const { ring, batch, chain } = reader;
-  const count = ring.drain(batch.bytes, batch.offsets, OFFSETS_SIZE_BYTES, chain.source.recordSize);
+  const count = ring.drain(batch.bytes, batch.offsets, OFFSETS_SIZE_BYTES, chain.source.recordSize, end);
   if (ring.skipped > reader.skipped) {
     control.add('read', ring.skipped - reader.skipped);
     control.add('lostTooLarge', ring.skipped - reader.skipped);
@@ -196,19 +198,37 @@ function drain(reader: Reader, nowMs: number): number {
   return count;
 }
 
-/** One round over all rings; returns how to wait for the next. */
+/**
+ * One round over all rings; returns how to wait for the next. What an event of one data source leads to in a later one,
+ * such as the exit after the exec, comes behind it: each ring is read as far as it was filled before the ones ahead.
+ */
 function round(readers: readonly Reader[], { chains, modules }: Built): Nap {
   const nowMs = bootNowNs() / 1e6;
   modules.turn(nowMs, chains);
   let records = 0;
   let fill = 0;
+  for (let i = readers.length - 1; i >= 0; i--) {
+    const { ring } = readers[i]!;
+    readers[i]!.end = ring.produced;
+    fill = Math.max(fill, ring.availableBytes() / ring.sizeBytes);
+  }
   for (const reader of readers) {
-    fill = Math.max(fill, reader.ring.availableBytes() / reader.ring.sizeBytes);
     // Those that waited are older than what the ring holds.
     reader.chain.release(nowMs);
-    records += drain(reader, nowMs);
+    records += readers.length === 1 ? drain(reader, nowMs) : drainToEnd(reader, nowMs);
+    if (reader.ring.consumed < reader.end) break;
   }
   return napAfter(records, fill);
+}
+
+/** Reads a round's part of a ring, unless a record of it is not written yet. */
+function drainToEnd(reader: Reader, nowMs: number): number {
+  let [records, count] = [0, 0];
+  do {
+    count = drain(reader, nowMs, reader.end);
+    records += count;
+  } while (count > 0 && !sink.closed);
+  return records;
 }
 
 function wait(readers: readonly Reader[], nap: Nap, { nextTickMs }: Modules): void {
@@ -247,6 +267,7 @@ async function loop(first: Built): Promise<Built> {
     ring: new RingReader(fd, sizeBytes),
     batch: new Batch(MAX_BATCH_BYTES, MAX_BATCH_RECORDS),
     skipped: 0,
+    end: 0,
   }));
   const sightings = config.containers?.sightings;
   if (sightings !== undefined) {

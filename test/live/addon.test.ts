@@ -119,6 +119,17 @@ describe('an object spec', () => {
     expect(() => spec.setInitialValue('.data', 0, u64(1n))).toThrow('no map .data');
   });
 
+  it('leaves maps out that no program reaches', async () => {
+    const spec = ObjectSpec.open(hooks, 'hooks');
+    for (const { name } of spec.programs) spec.setAutoload(name, false);
+    spec.leaveOutMap('runs');
+    const object = closing(await spec.load());
+    expect(object.maps.map(({ name }) => name)).toEqual(
+      spec.maps.map(({ name }) => name).filter((name) => name !== 'runs'),
+    );
+    expect(() => object.map('runs')).toThrow('no map runs');
+  });
+
   it('resizes maps, leaves programs out, and takes over existing maps', async () => {
     const mine = closing(
       BpfMap.create({ type: 'percpu_array', name: 'mine', keySize: 4, valueSize: 8, maxEntries: 16 }),
@@ -452,6 +463,19 @@ function numbers(reader: RingReader, buffer: Uint8Array, offsets: Uint32Array, a
 }
 
 describe('a ring reader on the kernel’s ring', () => {
+  it('stops where the ring ended before', async () => {
+    const { reader } = await emitter(4, 64 * 1024);
+    const [buffer, offsets] = [new Uint8Array(4096), new Uint32Array(101)];
+    getppid();
+    const end = reader.produced;
+    getppid();
+    expect([reader.consumed, end, reader.produced]).toEqual([0, 4 * 24, 8 * 24]);
+    expect(reader.drain(buffer, offsets, 0, 0, end)).toBe(4);
+    expect(reader.drain(buffer, offsets, 0, 0, end)).toBe(0);
+    expect(reader.consumed).toBe(end);
+    expect(reader.drain(buffer, offsets, 0, 0)).toBe(4);
+  });
+
   it('waits, drains in order and passes over discarded records', async () => {
     const { reader } = await emitter(20, 64 * 1024);
     expect(reader.wait(0)).toBe(false);
@@ -511,7 +535,7 @@ describe('a ring reader on the kernel’s ring', () => {
       parentPort.postMessage('ready');
       const buffer = new Uint8Array(4096), offsets = new Uint32Array(65);
       let count = 0;
-      while (count < 5) if (reader.wait(100)) count += reader.drain(buffer, offsets, 0, 0);
+      while (count < 5) if (reader.wait(100)) count += reader.drain(buffer, offsets, 0, 0, 2 ** 40);
       parentPort.once('message', () => {
         parentPort.postMessage({ count, after: reader.wait(0) });
         parentPort.close();

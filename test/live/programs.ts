@@ -18,6 +18,7 @@ export interface Programs {
   /** The same for 32 bits, on x86 only. */
   readonly stay32: string;
   readonly exec32: string;
+  readonly endings: string;
   /** A copy of `tiny` with another name, and thereby another comm. */
   tinyAs(name: string): string;
   remove(): void;
@@ -78,6 +79,9 @@ export function buildPrograms(): Programs {
     },
     get exec32() {
       return build('exec32', 'exec32', ...BARE, ...FOR_32_BITS);
+    },
+    get endings() {
+      return build('endings', 'endings', '-pthread');
     },
     tinyAs: (name) => {
       const path = join(directory, name);

@@ -292,11 +292,14 @@ programs:
 paramDefaults:
   operator.oci.ebpf.uid: nobody
   operator.oci.ebpf.user: 0
+maps:
+  makings: {}
+  events: { enabledBy: { silent: 'true' } }
 `;
     const folder = sample({ 'gadget.yaml': metadata });
     const [head, ...lines] = (await refusal(folder)).trimEnd().split('\n');
     const path = join(folder, 'gadget.yaml');
-    expect(head).toBe(`Error: 13 mistakes in ${path}; --no-validate-metadata builds it as it is:`);
+    expect(head).toBe(`Error: 15 mistakes in ${path}; --no-validate-metadata builds it as it is:`);
     const expected = [
       /^2: the top level: unknown key "colour", expected one of name, description, /,
       /^6: datasources\.made\.fields\.paht: there is no such field, expected one of timestamp_raw, proc, .*; did you mean path\?$/,
@@ -311,6 +314,8 @@ paramDefaults:
       /^27: programs\.ig_mkdirat\.enabledBy\.silent: there is no such parameter, expected one of /,
       /^29: paramDefaults\.operator\.oci\.ebpf\.uid: --uid takes a whole number, not "nobody"$/,
       /^30: paramDefaults\.operator\.oci\.ebpf\.user: there is no such parameter, expected one of .*ebpf\.uid/,
+      /^32: maps\.makings: there is no such eBPF map, expected one of .*events/,
+      /^33: maps\.events\.enabledBy\.silent: there is no such parameter, expected one of /,
     ];
     expect(lines.map((line) => line.slice(path.length + 1))).toEqual(
       expected.map((pattern) => expect.stringMatching(pattern) as unknown),
