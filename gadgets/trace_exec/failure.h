@@ -35,48 +35,81 @@ struct attempt {
 
 #define AT_FDCWD -100
 
-/*
- * Whether the system call whose end these registers show is an exec. Numbers and registers: of x86
- * arch/x86/entry/syscalls/syscall_{64,32}.tbl, of arm64 include/uapi/asm-generic/unistd.h.
- */
-#if defined(__TARGET_ARCH_x86)
-#define TS_COMPAT 2 /* arch/x86/include/asm/thread_info.h: a system call of 32 bits */
+/* A system call as its registers show it. */
+struct system_call {
+    __u32 number;
+    bool is_32_bit; /* with numbers and pointers of its own */
+    __u64 arguments[3];
+};
 
-static __always_inline bool is_exec(const struct pt_regs *regs, struct attempt *attempt) {
+#if defined(__TARGET_ARCH_x86)
+/* arch/x86/entry/syscalls/syscall_64.tbl and syscall_32.tbl */
+#define EXECVE 59
+#define EXECVEAT 322
+#define EXECVE_32 11
+#define EXECVEAT_32 358
+#define TS_COMPAT 2 /* arch/x86/include/asm/thread_info.h */
+
+static __always_inline __u32 system_call_number(const struct pt_regs *regs) {
     __u32 number = 0;
     bpf_probe_read_kernel(&number, sizeof(number), &regs->orig_ax);
-    if (number != 59 && number != 322 && number != 11 && number != 358)
-        return false;
+    return number;
+}
 
+static __always_inline void read_system_call(struct system_call *call, const struct pt_regs *regs) {
     struct task_struct *task = (struct task_struct *)bpf_get_current_task();
-    bool is_32_bit = BPF_CORE_READ(task, thread_info.status) & TS_COMPAT;
     struct pt_regs all = {};
+
     bpf_probe_read_kernel(&all, sizeof(all), regs);
-    bool is_execve = number == (is_32_bit ? 11 : 59);
-    bool is_execveat = number == (is_32_bit ? 358 : 322);
-    __u64 first = is_32_bit ? all.bx : all.di;
-    __u64 second = is_32_bit ? all.cx : all.si;
-    attempt->dirfd = is_execveat ? (__s32)first : AT_FDCWD;
-    attempt->filename = is_execveat ? second : first;
-    attempt->argv = is_execveat ? all.dx : second;
-    attempt->pointer_bytes = is_32_bit ? 4 : 8;
-    return is_execve || is_execveat;
+    call->is_32_bit = BPF_CORE_READ(task, thread_info.status) & TS_COMPAT;
+    call->arguments[0] = call->is_32_bit ? all.bx : all.di;
+    call->arguments[1] = call->is_32_bit ? all.cx : all.si;
+    call->arguments[2] = all.dx;
 }
 #elif defined(__TARGET_ARCH_arm64)
-/* 64-bit programs only. */
-static __always_inline bool is_exec(const struct pt_regs *regs, struct attempt *attempt) {
+/* include/uapi/asm-generic/unistd.h and arch/arm64/tools/syscall_32.tbl */
+#define EXECVE 221
+#define EXECVEAT 281
+#define EXECVE_32 11
+#define EXECVEAT_32 387
+#define PSR_MODE32_BIT 0x10 /* arch/arm64/include/uapi/asm/ptrace.h */
+
+static __always_inline __u32 system_call_number(const struct pt_regs *regs) {
+    __u32 number = 0;
+    bpf_probe_read_kernel(&number, sizeof(number), &regs->syscallno);
+    return number;
+}
+
+static __always_inline void read_system_call(struct system_call *call, const struct pt_regs *regs) {
     struct pt_regs all = {};
+
     bpf_probe_read_kernel(&all, sizeof(all), regs);
-    bool is_execveat = all.syscallno == 281;
-    attempt->dirfd = is_execveat ? (__s32)all.orig_x0 : AT_FDCWD;
-    attempt->filename = is_execveat ? all.user_regs.regs[1] : all.orig_x0;
-    attempt->argv = is_execveat ? all.user_regs.regs[2] : all.user_regs.regs[1];
-    attempt->pointer_bytes = 8;
-    return is_execveat || all.syscallno == 221;
+    call->is_32_bit = all.user_regs.pstate & PSR_MODE32_BIT;
+    call->arguments[0] = all.orig_x0;
+    call->arguments[1] = all.user_regs.regs[1];
+    call->arguments[2] = all.user_regs.regs[2];
 }
 #else
 #error "how a system call is called is not written down for this architecture"
 #endif
+
+/* Whether the system call whose end these registers show is an exec; what it was given. */
+static __always_inline bool read_attempt(struct attempt *attempt, const struct pt_regs *regs) {
+    struct system_call call = {.number = system_call_number(regs)};
+    if (call.number != EXECVE && call.number != EXECVEAT && call.number != EXECVE_32 &&
+        call.number != EXECVEAT_32)
+        return false;
+
+    read_system_call(&call, regs);
+    bool is_execveat = call.number == (call.is_32_bit ? EXECVEAT_32 : EXECVEAT);
+    if (!is_execveat && call.number != (call.is_32_bit ? EXECVE_32 : EXECVE))
+        return false;
+    attempt->dirfd = is_execveat ? (__s32)call.arguments[0] : AT_FDCWD;
+    attempt->filename = is_execveat ? call.arguments[1] : call.arguments[0];
+    attempt->argv = is_execveat ? call.arguments[2] : call.arguments[1];
+    attempt->pointer_bytes = call.is_32_bit ? 4 : 8;
+    return true;
+}
 
 /* include/linux/errno.h: results that no program sees. */
 #define ERESTARTSYS 512
@@ -225,7 +258,7 @@ static __always_inline int report_failure(void *ctx, const struct attempt *attem
 static __always_inline int end_system_call(void *ctx, const struct pt_regs *regs, long result) {
     struct attempt attempt = {};
 
-    if (result >= 0 || ignore_failed || !is_exec(regs, &attempt))
+    if (result >= 0 || ignore_failed || !read_attempt(&attempt, regs))
         return 0;
     struct task_struct *task = (struct task_struct *)bpf_get_current_task();
     __u32 error = seen_error(-result, task);
