@@ -24,9 +24,14 @@ EMPTY(on_uprobe, "uprobe")
 EMPTY(on_uretprobe, "uretprobe")
 EMPTY(on_perf_event, "perf_event")
 
+// On the loopback device; what others have attached there sees its packets all the same.
+#define TC_ACT_UNSPEC -1
+SEC("?tc") int on_tc(void *ctx) {
+    return TC_ACT_UNSPEC;
+}
+
 // Only loaded.
 EMPTY(on_socket, "socket")
-EMPTY(on_tc, "tc")
 EMPTY(on_xdp, "xdp")
 EMPTY(on_cgroup_skb, "cgroup_skb/ingress")
 EMPTY(on_cgroup_sock, "cgroup/sock_create")

@@ -5,11 +5,13 @@ import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { type AddressInfo, connect, createServer } from 'node:net';
+import { release } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ObjectSpec } from '../../bpf/index.js';
 import { securityFile } from '../../bpf/features.js';
+import type { Row } from '../../runtime/debug/debug.js';
 import { IG, Ig, type IgOptions, runIg } from '../ig.js';
 import { compileBpf, compileFile } from '../live/compile.js';
 import { createTemporaryDirectory, removeDirectory } from '../registry/images.js';
@@ -241,4 +243,32 @@ describe('sentence of a gadget that needs', () => {
       expect({ status, stdout }).toEqual({ status: 1, stdout: '' });
     },
   );
+});
+
+describe('ig debug', () => {
+  let rows: Row[];
+
+  it('knows the kernel', async () => {
+    const { stdout, stderr } = await runIg(['debug', '-o', 'json'], privately());
+    expect(stderr).toBe('');
+    rows = JSON.parse(stdout) as Row[];
+    const kernel = rows.find(({ what }) => what === 'release');
+    expect(kernel?.detail).toContain(release());
+  });
+
+  it('says of each kind of hook whether it attaches', () => {
+    const tried = rows.filter(({ group, detail }) => group === 'program' && !detail.includes('not tried'));
+    const said = KINDS.flatMap(({ hook, lacking }) => {
+      const found = tried.find(({ what }) => what === hook);
+      return found === undefined ? [] : [{ hook, state: found.state, expected: lacking ? 'no' : 'yes' }];
+    });
+    expect(said.length).toBeGreaterThan(10);
+    for (const { hook, state, expected } of said) expect({ hook, state }).toEqual({ hook, state: expected });
+  });
+
+  it('says the same in columns', async () => {
+    const { stdout } = await runIg(['debug'], privately());
+    const lines = stdout.split('\n').map((line) => line.split(/ {2,}/).slice(0, 3).join());
+    expect(lines.slice(1, -1)).toEqual(rows.map(({ group, what, state }) => [group, what, state].join()));
+  });
 });
