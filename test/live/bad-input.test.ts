@@ -169,7 +169,7 @@ describe('a store that cannot be used', () => {
   it('does not matter to a built-in gadget when it cannot be written', async () => {
     const options = inMounts('mount -t tmpfs -o ro none /var/lib');
     const { status, stderr } = await runIg(
-      ['run', 'trace_exec', '--host', '-o', 'none', '--timeout', '1'],
+      ['run', 'trace_exec', '--host', '-o', 'none', '--timeout', '0.1'],
       options,
     );
     expect(stderr).toBe('');

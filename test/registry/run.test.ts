@@ -12,7 +12,7 @@ import { pushWithSkopeo, startRegistry, type RegistryKind, type RunningRegistry 
 const BUILTIN = fileURLToPath(new URL('../../dist/images', import.meta.url));
 const BUILTIN_NAME = 'ghcr.io/inspektor-gadget/gadget/trace_exec:latest';
 const NAME = 'x/trace_exec:v1';
-const FLAGS = ['--host', '--timeout', '1', '-v', '-o', 'json'];
+const FLAGS = ['--host', '--timeout', '0.1', '-v', '-o', 'json'];
 /** With --verbose, causes follow the sentence. */
 const QUIET = FLAGS.filter((flag) => flag !== '-v');
 /** Nobody listens there. */

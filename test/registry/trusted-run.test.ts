@@ -11,7 +11,7 @@ import { type RunningRegistry, pushWithSkopeo, startRegistry } from './registry.
 
 const BUILTIN = fileURLToPath(new URL('../../dist/images', import.meta.url));
 const BUILTIN_NAME = 'ghcr.io/inspektor-gadget/gadget/trace_exec:latest';
-const FLAGS = ['--host', '--timeout', '1', '-v', '-o', 'none'];
+const FLAGS = ['--host', '--timeout', '0.1', '-v', '-o', 'none'];
 /** Nobody listens there. */
 const NOWHERE = 'http://127.0.0.1:1/v2';
 
