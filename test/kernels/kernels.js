@@ -3,17 +3,18 @@
 // Debian's, each in a virtual machine, one after the other; then prints a table of kernels and tests.
 //
 //   node test/kernels/kernels.js [--only this,6.1,…] [--all] [--tests FILE,…] [--cache DIR] [--timeout SECONDS]
+//   node test/kernels/kernels.js --markdown docs/kernels.md       puts the table there, too, between its marks
 //   node test/kernels/kernels.js --only 6.1 --run 'uname -r'      a command of yours, on that kernel
 
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { release } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs, promisify } from 'node:util';
 import { findQemu, runInGuest } from './guest.js';
-import { summary, tableOf } from './table.js';
+import { intoMarkdown, summary, tableOf } from './table.js';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const FETCH = fileURLToPath(new URL('fetch.sh', import.meta.url));
@@ -38,6 +39,7 @@ const { values: flags } = parseArgs({
     tests: { type: 'string', default: 'test/kernels' },
     all: { type: 'boolean', default: false },
     run: { type: 'string' },
+    markdown: { type: 'string' },
     cache: { type: 'string', default: process.env['IG_KERNELS'] ?? '/var/cache/ig-kernels' },
     timeout: { type: 'string', default: '1800' },
   },
@@ -46,6 +48,14 @@ const { values: flags } = parseArgs({
 /** @type {(text: string) => void} */
 function progress(text) {
   process.stderr.write(`${text}\n`);
+}
+
+/**
+ * Tells the process that has started this one (test/guests.ts), if it listens.
+ * @type {(column: import('./table.js').Column) => void}
+ */
+function tell(column) {
+  process.send?.(column);
 }
 
 /** @type {(...args: string[]) => Promise<void>} */
@@ -66,9 +76,10 @@ function command() {
 
 /**
  * Takes results out of what the tests print, and shows how they go on.
- * @type {(name: string, results: import('./table.js').Result[]) => { take: (text: string) => void }}
+ * @type {(column: import('./table.js').Column) => { take: (text: string) => void }}
  */
-function listener(name, results) {
+function listener(column) {
+  const { name, results } = column;
   const begin = Date.now();
   let rest = '';
   return {
@@ -82,6 +93,7 @@ function listener(name, results) {
         }
         const result = /** @type {import('./table.js').Result} */ (JSON.parse(line.slice(MARK.length)));
         results.push(result);
+        tell({ ...column, running: true });
         const note = result.note === '' ? '' : `: ${result.note}`;
         const seconds = Math.round((Date.now() - begin) / 1000);
         progress(`${name} ${seconds} s: ${result.state}: ${result.group}: ${result.name}${note}`);
@@ -137,7 +149,7 @@ async function columnOf(name, others) {
     }
   }
   progress(`\n${name}: Linux ${column.release}`);
-  const { take } = listener(name, column.results);
+  const { take } = listener(column);
   const outcome = name === THIS ? await runHere(take) : await runThere(name, take);
   column.seconds = outcome.seconds;
   if ('failure' in outcome) column.failure = outcome.failure;
@@ -147,11 +159,22 @@ async function columnOf(name, others) {
 }
 
 process.chdir(ROOT);
-// Guests end with this process.
+// Guests end with this process, and this process with the one that it tells of them.
 for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => process.exit(1));
+const abandoned = () => process.exit(1);
+process.on('disconnect', abandoned);
 /** @type {import('./table.js').Column[]} */
 const columns = [];
-for (const name of flags.only.split(',')) columns.push(await columnOf(name, columns));
+for (const name of flags.only.split(',')) {
+  const column = await columnOf(name, columns);
+  columns.push(column);
+  tell(column);
+}
+process.off('disconnect', abandoned);
+if (process.connected) process.disconnect();
 const { text, failed } = summary(columns);
+if (flags.markdown !== undefined) {
+  writeFileSync(flags.markdown, intoMarkdown(readFileSync(flags.markdown, 'utf8'), columns));
+}
 process.stdout.write(`\n${tableOf(columns)}\n\n${text}\n`);
 process.exitCode = failed > 0 ? 1 : 0;

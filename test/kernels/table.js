@@ -3,13 +3,21 @@
 
 /** @typedef {{ file: string, group: string, name: string, state: string, note: string }} Result */
 /**
- * One column. `skipped` says why there are no results, `failure` what went wrong beside them.
- * @typedef {{ name: string, release: string, seconds: number, results: Result[], skipped?: string, failure?: string }} Column
+ * One column. `skipped` says why there are no results, `failure` what went wrong beside them; `running` that more will come.
+ * @typedef {{ name: string, release: string, seconds: number, results: Result[], skipped?: string, failure?: string, running?: true }} Column
  */
+
+/**
+ * vitest puts the words of a title that come from a table in quotes.
+ * @type {(name: string) => string}
+ */
+function plain(name) {
+  return name.replaceAll("'", '');
+}
 
 /** @type {(result: Result) => string} */
 function lineOf({ file, group, name }) {
-  if (file.startsWith('test/kernels/')) return `${group}: ${name.replaceAll("'", '')}`;
+  if (file.startsWith('test/kernels/')) return `${group}: ${plain(name)}`;
   const topic = /([^/]+)\.test\.ts$/.exec(file)?.[1] ?? file;
   return `${topic}: ${group || name}`;
 }
@@ -44,7 +52,7 @@ function notes(columns) {
     if (failure !== undefined) add(`FAILED: ${failure}`, name);
     for (const result of results) {
       if (result.state === 'skipped')
-        add(`no ${lineOf(result)} (${result.name}): ${result.note || 'no reason given'}`, name);
+        add(`no ${result.group}: ${plain(result.name)}: ${result.note || 'no reason given'}`, name);
     }
   }
   return [...kernels].map(([note, names]) => `${names.join(', ')}: ${note}`);
@@ -64,6 +72,24 @@ export function tableOf(columns) {
   const head = ['', ...ran.map(({ name, release }) => (name === release ? name : `${name} (${release})`))];
   const times = ['seconds', ...ran.map(({ seconds }) => String(seconds))];
   return [aligned([head, ...rows, times]), '', ...notes(columns)].join('\n');
+}
+
+const MARKS = ['<!-- table of kernels -->\n', '<!-- end of the table -->\n'];
+
+/**
+ * A document with the table in the place of what is between its marks. Throws if there are none.
+ * @type {(document: string, columns: readonly Column[]) => string}
+ */
+export function intoMarkdown(document, columns) {
+  const [begin, end] = MARKS.map((mark) => document.indexOf(mark));
+  if (begin < 0 || end < begin)
+    throw new Error(`there is no line ${MARKS[0].trim()} and ${MARKS[1].trim()} after it`);
+  const [table, reasons] = tableOf(columns).split('\n\n');
+  const list = (reasons ?? '')
+    .split('\n')
+    .map((reason) => `- ${reason}`)
+    .join('\n');
+  return `${document.slice(0, begin + MARKS[0].length)}\n${table}\n\n${list}\n\n${document.slice(end)}`;
 }
 
 /**
