@@ -322,7 +322,18 @@ describe('the image of a filter', () => {
     expectDone(await ig('image', 'build', 'moved', '-t', name));
     expectDone(await ig('image', 'push', name, ...insecure));
     expectDone(await ig('image', 'remove', name));
-    const run = ['run', 'trace_exec', '--host', '--timeout', '0.1', '-o', 'none', '--wasm', name, ...insecure];
+    const run = [
+      'run',
+      'trace_exec',
+      '--host',
+      '--timeout',
+      '0.1',
+      '-o',
+      'none',
+      '--wasm',
+      name,
+      ...insecure,
+    ];
     const key = join(root, 'key');
     expectDone(await ig('image', 'generate-key', '--no-password', '-o', key));
     const trusted = ['--public-keys', `${key}.pub`];
