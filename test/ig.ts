@@ -56,6 +56,7 @@ export interface ExecEvent {
   readonly filename: string;
   readonly cwd: string;
   readonly file: string;
+  readonly file_sha256?: string;
   readonly exepath: string;
   readonly parent_exepath: string;
   readonly dev_major?: number;

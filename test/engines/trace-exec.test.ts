@@ -114,6 +114,26 @@ describe.skipIf(!canRunDockerd())('trace exec', { timeout: 90_000 }, () => {
     ]);
   });
 
+  it('hashes programs of the image, and those changed in it or added to it', async () => {
+    const ig = await tracing('run', 'trace_exec', '-c', 'test', '--hash', '-o', 'json');
+    const script = [
+      ...['cp /bin/sh /bin/added', '/bin/added -c :', 'touch /bin/sh', '/bin/sh -c :'],
+      ...['printf "#!/bin/sh\\n" > /t/script', 'chmod +x /t/script', '/t/script'],
+      'sha256sum /bin/busybox /bin/added /bin/sh /t/script',
+    ];
+    const where = ['--rm', NO_NETWORK, '--name', 'test', '--tmpfs', '/t:exec'];
+    const run = ['run', ...where, 'busybox', 'sh', '-c', script.join(' && ')];
+    const sums = dockerd.docker(...run);
+    const { stdout } = await ig.stop();
+    const hashes = new Map<string, string | undefined>();
+    for (const event of parseEvents(stdout)) hashes.set(event.file, event.file_sha256);
+    for (const line of sums.split('\n')) {
+      const [hash, file] = line.split(/ +/);
+      expect([file, hashes.get(file!)]).toEqual([file, hash]);
+    }
+    expect(sums.split('\n')).toHaveLength(4);
+  });
+
   it('leaves the host out unless it is asked for', async () => {
     const without = await tracing('run', 'trace_exec', '-o', 'json');
     const withHost = await tracing('run', 'trace_exec', '--host', '-o', 'json');

@@ -14,8 +14,6 @@ const EXECS = process.env['IG_TEST_PATIENCE'] === undefined ? 3000 : 300;
 const HUGE_BYTES = 2 ** 30;
 const SLEEP = '/usr/bin/sleep';
 
-type HashedEvent = ExecEvent & { readonly file_sha256?: string };
-
 let programs: Programs;
 beforeAll(() => {
   programs = buildPrograms();
@@ -34,7 +32,7 @@ function fileOf(name: string, content: string): string {
 
 describe('--hash', { timeout: 120_000 }, () => {
   const hashes = new Map<string, (string | undefined)[]>();
-  let events: HashedEvent[] = [];
+  let events: ExecEvent[] = [];
   let recording: string;
   let account = '';
 
@@ -43,7 +41,7 @@ describe('--hash', { timeout: 120_000 }, () => {
 
   /** Has a program that lasts run until its event is there. */
   async function lasting(ig: Ig, pid: number, end: () => void): Promise<void> {
-    const isHashed = ({ proc, file_sha256 }: HashedEvent): boolean =>
+    const isHashed = ({ proc, file_sha256 }: ExecEvent): boolean =>
       proc.pid === pid && proc.comm !== 'launch' && file_sha256 !== undefined;
     await ig.until(() => ig.events().some(isHashed), 'the hash of what runs').finally(end);
   }
