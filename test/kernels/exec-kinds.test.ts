@@ -402,6 +402,7 @@ describe('trace_exec', () => {
       ret: -errno!,
       ...expected(failed.get(name)!),
     });
+    expect(event).not.toHaveProperty('upper_layer');
   });
 
   it.each(OPENED)('knows the file of a failed exec: %s', (name) => {
