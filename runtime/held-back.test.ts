@@ -38,7 +38,7 @@ describe('what --fair holds back', () => {
     byGroup = new Map();
     warnings = [];
     const warn = (sentence: string): void => void warnings.push(sentence);
-    watch = new HeldBackWatch(() => ({ byGroup, others: 7 }), new GroupNames(table), warn);
+    watch = new HeldBackWatch({ read: () => ({ byGroup, others: 7 }) }, new GroupNames(table), warn);
   });
   afterEach(() => {
     watch.finish();

@@ -1,7 +1,7 @@
 // Tells whose events --fair holds back: once while the gadget runs, and how many in the end.
 
 import type { GroupNames } from './containers/group-names.js';
-import type { Group, HeldBack } from './gadget/held-back.js';
+import type { Group, HeldBackCounters } from './gadget/held-back.js';
 
 /** How soon it is told that a workload is being held back; also, how long a cgroup must live to have its name known. */
 const LOOK_EVERY_MS = 1000;
@@ -16,7 +16,7 @@ export interface HeldBackOf {
 }
 
 export class HeldBackWatch {
-  readonly #read: () => HeldBack;
+  readonly #counters: Pick<HeldBackCounters, 'read'>;
   readonly #names: GroupNames;
   readonly #warn: (sentence: string) => void;
   readonly #timer: NodeJS.Timeout;
@@ -24,8 +24,8 @@ export class HeldBackWatch {
   readonly #told = new Set<string>();
 
   /** Looks every second, until `finish`. */
-  constructor(read: () => HeldBack, names: GroupNames, warn: (sentence: string) => void) {
-    this.#read = read;
+  constructor(counters: Pick<HeldBackCounters, 'read'>, names: GroupNames, warn: (sentence: string) => void) {
+    this.#counters = counters;
     this.#names = names;
     this.#warn = warn;
     this.#timer = setInterval(() => this.#look(), LOOK_EVERY_MS).unref();
@@ -34,7 +34,7 @@ export class HeldBackWatch {
   /** Everybody of whom something was held back, who lost most first. */
   finish(): HeldBackOf[] {
     clearInterval(this.#timer);
-    const { byGroup, others } = this.#read();
+    const { byGroup, others } = this.#counters.read();
     // By now, engines may have named what was new.
     this.#name([...byGroup.keys()]);
     const counts = new Map<string | undefined, number>([[undefined, others]]);
@@ -50,7 +50,7 @@ export class HeldBackWatch {
 
   /** Names those that are new, as they may be gone in the end. */
   #look(): void {
-    const news = [...this.#read().byGroup.keys()].filter((group) => !this.#who.has(group));
+    const news = [...this.#counters.read().byGroup.keys()].filter((group) => !this.#who.has(group));
     this.#name(news);
     for (const who of new Set(news.map((group) => this.#who.get(group)!))) {
       if (this.#told.has(who) || this.#told.size >= MAX_WARNINGS) continue;

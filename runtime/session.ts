@@ -241,7 +241,7 @@ export class Session {
   private readonly pipeline: Pipeline;
   private readonly hasher: FileHasher | undefined;
   private readonly recordFd: number | undefined;
-  private readonly heldBack: HeldBackWatch;
+  private readonly heldBack: HeldBackWatch | undefined;
   private readonly options: SessionOptions;
   private modules: readonly ModuleConfig[];
 
@@ -318,11 +318,9 @@ export class Session {
       for (const change of changes) pipeline.tellContainer(change);
       for (const sentence of [...manager.warnings, ...loaded.attach()]) listener.warn(sentence);
       pipeline.begin();
-      const heldBack = new HeldBackWatch(
-        () => loaded.heldBack(),
-        new GroupNames(manager.table),
-        (sentence) => listener.warn(sentence),
-      );
+      const names = new GroupNames(manager.table);
+      const warn = (sentence: string): void => listener.warn(sentence);
+      const heldBack = loaded.heldBack && new HeldBackWatch(loaded.heldBack, names, warn);
       return new Session({
         loaded,
         manager,
@@ -355,7 +353,7 @@ export class Session {
     pipeline: Pipeline;
     hasher: FileHasher | undefined;
     recordFd: number | undefined;
-    heldBack: HeldBackWatch;
+    heldBack: HeldBackWatch | undefined;
     options: SessionOptions;
     modules: readonly ModuleConfig[];
   }) {
@@ -406,7 +404,7 @@ export class Session {
     await this.pipeline.stop();
     this.hasher?.close();
     const kernelLosses = new Map([...this.loaded.losses(), ...this.manager.losses()]);
-    const heldBack = this.heldBack.finish();
+    const heldBack = this.heldBack?.finish() ?? [];
     const counts = this.pipeline.counts();
     this.loaded.close();
     this.manager.close();

@@ -17,7 +17,7 @@ import { bootToEpochNs } from '../../bpf/clock.js';
 import type { DataSourceSpec } from '../data/spec.js';
 import { type EbpfSchema, type ParamVariable, readEbpfSchema } from './ebpf-schema.js';
 import { GadgetError, ParamError } from './errors.js';
-import { type HeldBack, HeldBackCounters } from './held-back.js';
+import { HeldBackCounters } from './held-back.js';
 import { type EnabledBy, emptyMetadata, fieldWordsOf, type Metadata, parseMetadata } from './metadata.js';
 import { checkValue, ebpfParam, encodeValue, type Param, wasmParam } from './params.js';
 
@@ -314,6 +314,8 @@ function isTracing(section: string): boolean {
 
 export class LoadedGadget {
   readonly rings: readonly Ring[];
+  /** Of the losses, those by --fair, until closed; undefined without that. */
+  readonly heldBack: HeldBackCounters | undefined;
   /** All maps of the object, with the descriptors by which the Wasm module's thread reaches them. */
   readonly maps: readonly SharedMap[];
   private readonly object: BpfObject;
@@ -322,7 +324,6 @@ export class LoadedGadget {
   private readonly targets: ReadonlyMap<string, string>;
   private readonly notes: readonly string[];
   private readonly lossCounters: readonly { cause: string; map: BpfMap }[];
-  private readonly heldBackCounters: HeldBackCounters | undefined;
   private readonly links: Link[] = [];
   private finalLosses: Map<string, number> | undefined;
 
@@ -354,7 +355,7 @@ export class LoadedGadget {
         ? []
         : [{ cause: rings.has(name) ? 'ring buffer full' : `${name} full`, map }];
     });
-    this.heldBackCounters = HeldBackCounters.of(object);
+    this.heldBack = HeldBackCounters.of(object);
   }
 
   /**
@@ -386,13 +387,8 @@ export class LoadedGadget {
     for (const { cause, map } of this.lossCounters) {
       losses.set(cause, (losses.get(cause) ?? 0) + Number(map.sumPerCpuU64(key)));
     }
-    if (this.heldBackCounters !== undefined) losses.set('held back by --fair', this.heldBackCounters.total());
+    if (this.heldBack !== undefined) losses.set('held back by --fair', this.heldBack.total());
     return losses;
-  }
-
-  /** Of the losses, those by --fair, until closed. */
-  heldBack(): HeldBack {
-    return this.heldBackCounters?.read() ?? { byGroup: new Map(), others: 0 };
   }
 
   /** Detaches the programs; the rings keep what they hold. */

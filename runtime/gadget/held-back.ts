@@ -20,7 +20,7 @@ export class HeldBackCounters {
   readonly #held: BpfMap;
   readonly #others: BpfMap;
 
-  /** Undefined for a gadget that does not include fair.h. */
+  /** Undefined for a gadget without fair.h, or whose maps of that were left out. */
   static of(object: BpfObject): HeldBackCounters | undefined {
     const [held, others] = [HELD, OTHERS].map((name) => object.maps.find((map) => map.name === name));
     return held === undefined || others === undefined ? undefined : new HeldBackCounters(held, others);
