@@ -101,7 +101,7 @@ describe('of a built-in gadget', () => {
     const maps = await inspect('trace_exec', '--extra-info', 'ebpf.maps', '-o', 'json');
     expect(JSON.parse(maps.stdout)).toContainEqual(expect.objectContaining({ name: 'records' }));
     const chart = await inspect('trace_exec', '--extra-info', 'ebpf.flowchart');
-    expect(chart.stdout).toMatch(/^flowchart LR\n {2}program0\["ig_sched_exec<br\/>/);
+    expect(chart.stdout).toMatch(/^flowchart LR\n {2}program0\["ig_\w+<br\/>/);
     const sequence = await inspect('trace_exec', '--extra-info', 'ebpf.sequence');
     expect(sequence.stdout).toMatch(/^sequenceDiagram\n/);
   });
