@@ -14,6 +14,12 @@ export function numPossibleCpus(): number {
   return native().numPossibleCpus();
 }
 
+/** One more than the highest number that a CPU of this machine may have; numbers may be left out. */
+export function cpuNumbersEnd(): number {
+  // cpu(5) of sysfs: ranges such as 0-3,8-11.
+  return Number(/(\d+)\s*$/.exec(readFileSync('/sys/devices/system/cpu/possible', 'latin1'))![1]) + 1;
+}
+
 /** Such as `v1.1`. */
 export function libbpfVersion(): string {
   return native().libbpfVersion();

@@ -3,7 +3,7 @@ export { readFileBelow } from './below.js';
 export * from './btf.js';
 export * from './elf.js';
 export * from './errors.js';
-export { hasKernelBtf, KERNEL_BTF_PATH, libbpfVersion, numPossibleCpus } from './features.js';
+export { cpuNumbersEnd, hasKernelBtf, KERNEL_BTF_PATH, libbpfVersion, numPossibleCpus } from './features.js';
 export { Link, type ReadOptions } from './link.js';
 export { BpfMap, type MapSpec, type NewMap, type SharedMap } from './map.js';
 export { BpfObject, ObjectSpec, Program, type OpenOptions, type ProgramSpec } from './object.js';

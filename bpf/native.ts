@@ -35,6 +35,7 @@ export interface NativeObject {
   setAttachTarget(program: string, target: string): void;
   setMaxEntries(map: string, count: number): void;
   leaveOutMap(map: string): void;
+  setValueSize(map: string, sizeBytes: number): void;
   reuseMap(map: string, fd: number): void;
   initialValue(map: string): Uint8Array;
   setInitialValue(map: string, offset: number, bytes: Uint8Array): void;

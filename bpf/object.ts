@@ -94,6 +94,14 @@ export class ObjectSpec {
     this.#change(`leave out map ${map}`, (handle) => handle.leaveOutMap(map));
   }
 
+  /** For maps whose values the file gives no type. */
+  setValueSize(map: string, sizeBytes: number): void {
+    this.#map(map);
+    this.#change(`make values of map ${map} ${sizeBytes} bytes long`, (handle) =>
+      handle.setValueSize(map, sizeBytes),
+    );
+  }
+
   /** Makes the object use an existing map of the same shape instead of creating its own; `fd` is duplicated. */
   reuseMap(map: string, fd: number): void {
     this.#map(map);

@@ -50,6 +50,8 @@ export interface ExecEvent {
   readonly argv: readonly string[];
   readonly args: string;
   readonly args_truncated: boolean;
+  readonly env?: readonly string[];
+  readonly env_truncated?: boolean;
   readonly error: string;
   readonly error_raw: number;
   readonly ret: number;

@@ -49,6 +49,7 @@ class BpfObject : public Napi::ObjectWrap<BpfObject> {
                                InstanceMethod<&BpfObject::set_attach_target>("setAttachTarget"),
                                InstanceMethod<&BpfObject::set_max_entries>("setMaxEntries"),
                                InstanceMethod<&BpfObject::leave_out_map>("leaveOutMap"),
+                               InstanceMethod<&BpfObject::set_value_size>("setValueSize"),
                                InstanceMethod<&BpfObject::reuse_map>("reuseMap"),
                                InstanceMethod<&BpfObject::initial_value>("initialValue"),
                                InstanceMethod<&BpfObject::set_initial_value>("setInitialValue"),
@@ -189,6 +190,11 @@ class BpfObject : public Napi::ObjectWrap<BpfObject> {
     void leave_out_map(const Napi::CallbackInfo &info) {
         LogCapture log;
         check(info, bpf_map__set_autocreate(map(info), false), "leaving out the map", log);
+    }
+
+    void set_value_size(const Napi::CallbackInfo &info) {
+        LogCapture log;
+        check(info, bpf_map__set_value_size(map(info), uint_of(info[1])), "resizing values of the map", log);
     }
 
     void reuse_map(const Napi::CallbackInfo &info) {

@@ -22,7 +22,7 @@ static __always_inline void set_undefined(bool *flag) {
 
 /* A record with what success and failure have in common; its tail is empty. */
 static __always_inline union record *new_record(__u32 which, struct task_struct *task) {
-    union record *record = bpf_map_lookup_elem(&records, &which);
+    union record *record = find_record(which);
     if (!record)
         return NULL;
     struct event *event = &record->event;
@@ -59,6 +59,7 @@ static __always_inline union record *new_record(__u32 which, struct task_struct 
     set_undefined(&event->upper_layer);
     set_undefined(&event->fupper_layer);
     set_undefined(&event->pupper_layer);
+    set_undefined(&event->env_truncated);
     return record;
 }
 

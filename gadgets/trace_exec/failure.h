@@ -19,16 +19,14 @@
 #include "origin.h"
 #include "params.h"
 #include "record.h"
+#include "strings.h"
 #include "texts.h"
-
-/* Arguments read of an attempt that failed, and the bytes of each. */
-#define FAILED_ARGS_MAX 256
-#define FAILED_ARG_BYTES 4096
 
 /* What an exec was given. */
 struct attempt {
     __u64 filename;
     __u64 argv;
+    __u64 envp;
     __s32 dirfd;
     __u32 pointer_bytes; /* of the caller's own pointers, such as those in argv */
 };
@@ -39,7 +37,7 @@ struct attempt {
 struct system_call {
     __u32 number;
     bool is_32_bit; /* with numbers and pointers of its own */
-    __u64 arguments[3];
+    __u64 arguments[4];
 };
 
 #if defined(__TARGET_ARCH_x86)
@@ -65,6 +63,7 @@ static __always_inline void read_system_call(struct system_call *call, const str
     call->arguments[0] = call->is_32_bit ? all.bx : all.di;
     call->arguments[1] = call->is_32_bit ? all.cx : all.si;
     call->arguments[2] = all.dx;
+    call->arguments[3] = call->is_32_bit ? all.si : all.r10;
 }
 #elif defined(__TARGET_ARCH_arm64)
 /* include/uapi/asm-generic/unistd.h and arch/arm64/tools/syscall_32.tbl */
@@ -88,6 +87,7 @@ static __always_inline void read_system_call(struct system_call *call, const str
     call->arguments[0] = all.orig_x0;
     call->arguments[1] = all.user_regs.regs[1];
     call->arguments[2] = all.user_regs.regs[2];
+    call->arguments[3] = all.user_regs.regs[3];
 }
 #else
 #error "how a system call is called is not written down for this architecture"
@@ -107,6 +107,7 @@ static __always_inline bool read_attempt(struct attempt *attempt, const struct p
     attempt->dirfd = is_execveat ? (__s32)call.arguments[0] : AT_FDCWD;
     attempt->filename = is_execveat ? call.arguments[1] : call.arguments[0];
     attempt->argv = is_execveat ? call.arguments[2] : call.arguments[1];
+    attempt->envp = is_execveat ? call.arguments[3] : call.arguments[2];
     attempt->pointer_bytes = call.is_32_bit ? 4 : 8;
     return true;
 }
@@ -131,7 +132,7 @@ static __always_inline __u32 seen_error(__u32 error, struct task_struct *task) {
 }
 
 static __always_inline __u64 append_char(union record *record, __u64 end, char c) {
-    record->bytes[end & (RECORD_MAX - 1)] = c;
+    record->bytes[end & (TEXTS_MAX - 1)] = c;
     return end + 1;
 }
 
@@ -167,7 +168,7 @@ static __always_inline __u64 append_user_filename(union record *record, __u64 en
             end = append_char(record, end, '/');
     }
     end = forget(record, end);
-    if (end > RECORD_MAX - GADGET_LONG_PATH_MAX)
+    if (end > TEXTS_MAX - GADGET_LONG_PATH_MAX)
         return offset;
     long length = bpf_probe_read_user_str(&record->bytes[end], GADGET_LONG_PATH_MAX, filename);
     if (length > 0)
@@ -177,46 +178,13 @@ static __always_inline __u64 append_user_filename(union record *record, __u64 en
     return end;
 }
 
-/* An element of the argument vector; 0 also if it cannot be read. */
-static __always_inline bool read_pointer(__u64 *pointer, __u64 address, const struct attempt *attempt) {
-    *pointer = 0;
-    if (attempt->pointer_bytes == 4)
-        return bpf_probe_read_user(pointer, 4, (void *)address) == 0;
-    return bpf_probe_read_user(pointer, 8, (void *)address) == 0;
-}
+static __always_inline __u64 append_vectors(union record *record, __u64 end, const struct attempt *attempt) {
+    struct reading env = {.vector = attempt->envp, .pointer_bytes = attempt->pointer_bytes};
+    struct reading args = {.vector = attempt->argv, .pointer_bytes = attempt->pointer_bytes};
 
-/*
- * The argument vector of a failed attempt, string by string. How long it is so far is kept in the record, as
- * in read_args_by_page().
- */
-static __always_inline __u64 append_user_args(union record *record, __u64 end,
-                                              const struct attempt *attempt) {
-    struct event *event = &record->event;
-    volatile __u32 *size = &event->argv.size;
-    __u64 argv = attempt->argv, arg = 0;
-
-    event->argv.offset = forget(record, end);
-    for (int i = 0; argv && i < FAILED_ARGS_MAX; i++) {
-        if (!read_pointer(&arg, argv, attempt) || !arg)
-            break;
-        end = event->argv.offset + *size;
-        if (end > RECORD_MAX - FAILED_ARG_BYTES)
-            break;
-        long length = bpf_probe_read_user_str(&record->bytes[end], FAILED_ARG_BYTES, (void *)arg);
-        if (length <= 0)
-            break;
-        /* One that just fits counts as cut, too. */
-        event->args_truncated |= length == FAILED_ARG_BYTES;
-        event->args_count++;
-        *size += length;
-        argv += attempt->pointer_bytes;
-    }
-    /* Whole only if what follows the last string read is the NULL that ends the vector. */
-    if (argv && (!read_pointer(&arg, argv, attempt) || arg))
-        event->args_truncated = true;
-    end = forget(record, event->argv.offset + *size);
-    event->args_size = *size;
-    return end;
+    if (env_names[0])
+        end = append_env(RECORD_OF_FAILURE, record, end, env);
+    return append_user_args(RECORD_OF_FAILURE, record, end, args);
 }
 
 static __always_inline int report_failure(void *ctx, const struct attempt *attempt, __u32 error,
@@ -250,7 +218,7 @@ static __always_inline int report_failure(void *ctx, const struct attempt *attem
     if (is_lost)
         record->event.args_truncated = true;
     else
-        end = append_user_args(record, end, attempt);
+        end = append_vectors(record, end, attempt);
     return send(ctx, record, end);
 }
 

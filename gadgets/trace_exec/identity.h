@@ -67,7 +67,7 @@ static __always_inline __u64 append_ancestors(union record *record, __u64 end, s
         if (BPF_CORE_READ(task, pid) == 0)
             break;
         end = place->offset + *size;
-        if (end > RECORD_MAX - TASK_COMM_LEN)
+        if (end > TEXTS_MAX - TASK_COMM_LEN)
             break;
         long length = bpf_probe_read_kernel_str(&record->bytes[end], TASK_COMM_LEN, &task->comm);
         if (length <= 0)

@@ -7,6 +7,8 @@
 #include <vmlinux.h>
 #include <gadget/macros.h>
 
+#define ENV_NAMES_MAX 512
+
 const volatile bool ignore_failed = true;
 GADGET_PARAM(ignore_failed)
 
@@ -22,5 +24,13 @@ GADGET_PARAM(hash)
 
 const volatile bool exits = false;
 GADGET_PARAM(exits)
+
+/* Bytes of arguments in a record. */
+const volatile __u32 max_args = 32768;
+GADGET_PARAM(max_args)
+
+/* Names of environment variables, with commas between them. */
+const volatile char env_names[ENV_NAMES_MAX] = "";
+GADGET_PARAM(env_names)
 
 #endif

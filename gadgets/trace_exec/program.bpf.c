@@ -19,6 +19,7 @@
 #include "origin.h"
 #include "params.h"
 #include "record.h"
+#include "strings.h"
 #include "texts.h"
 
 /*
@@ -66,6 +67,11 @@ int ig_sched_exec(struct bpf_raw_tracepoint_args *ctx) {
     if (paths || hash)
         end = append_paths(record, end, file, exe, parent_exe, task);
     end = append_ancestors(record, end, task);
+    if (env_names[0]) {
+        struct mm_struct *mm = BPF_CORE_READ(task, mm);
+        struct reading env = {.address = BPF_CORE_READ(mm, env_start), .stop = BPF_CORE_READ(mm, env_end)};
+        end = append_env(RECORD_OF_SUCCESS, record, end, env);
+    }
     end = append_args(record, end, task);
     return send(ctx, record, end);
 }

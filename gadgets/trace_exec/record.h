@@ -10,9 +10,15 @@
 #include <gadget/fair.h>
 #include <gadget/macros.h>
 #include <gadget/types.h>
+#include "params.h"
 
-/* Largest record, the largest value that a per-CPU map takes (PCPU_MIN_UNIT_SIZE); a power of two. */
-#define RECORD_MAX 32768
+#define PAGE_BYTES 4096
+/* Room for the struct and for five texts of GADGET_LONG_PATH_MAX; a power of two. */
+#define TEXTS_MAX 32768
+/* Room for the environment variables that are picked. */
+#define ENV_MAX 16384
+/* Where the tail of a record ends at the latest. */
+#define TAILS_MAX (TEXTS_MAX + ENV_MAX + max_args)
 
 /* A flag may also be 255: not known. */
 struct event {
@@ -31,6 +37,7 @@ struct event {
     bool fupper_layer;
     bool pupper_layer;
     bool args_truncated;
+    bool env_truncated;
     bool secureexec;
     bool deleted;
     bool file_deleted;
@@ -38,7 +45,7 @@ struct event {
     bool file_in_memory;
     bool newer_than_container;
     bool file_newer_than_container;
-    __u8 __padding[3];
+    __u8 __padding[2];
     __u32 args_size;
     __u32 dev_major;
     __u32 dev_minor;
@@ -57,6 +64,7 @@ struct event {
     __u32 egid_before;
     __u8 __more_padding[4];
     gadget_tail_strings argv;
+    gadget_tail_strings env;
     gadget_tail_string filename;
     gadget_tail_string cwd;
     gadget_tail_string file;
@@ -68,10 +76,14 @@ struct event {
 GADGET_TRACER_MAP(events, 4 * 1024 * 1024)
 GADGET_TRACER(exec, events, event)
 
-/* The event, then the values of any length. */
+/*
+ * The event, then the values of any length: at most TEXTS_MAX of texts, ENV_MAX of variables and max_args of
+ * arguments, in this order. The rest lets the verifier see that what is read a page at a time does not run
+ * over.
+ */
 union record {
     struct event event;
-    char bytes[RECORD_MAX];
+    char bytes[TEXTS_MAX + ENV_MAX + PAGE_BYTES + 8];
 };
 
 enum {
@@ -82,12 +94,11 @@ enum {
 
 /* Where records are built; success and failure apart, as on some kernels one can be preempted by the other.
  */
-struct {
-    __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-    __uint(max_entries, RECORDS);
-    __type(key, __u32);
-    __type(value, union record);
-} records SEC(".maps");
+GADGET_PER_CPU_BUFFER(records, sizeof(union record), RECORDS, max_args)
+
+static __always_inline union record *find_record(__u32 which) {
+    return gadget_per_cpu_buffer(records, which);
+}
 
 /*
  * The same number, by a detour through the record (args_size is filled in last), so that the verifier knows
@@ -102,7 +113,7 @@ static __always_inline __u64 forget(union record *record, __u64 number) {
 }
 
 static __always_inline int send(void *ctx, union record *record, __u64 end) {
-    if (end <= RECORD_MAX && !gadget_fair_should_discard(&events, end))
+    if (!gadget_fair_should_discard(&events, end) && end <= TAILS_MAX)
         gadget_output_buf(ctx, &events, record, end);
     return 0;
 }

@@ -14,15 +14,13 @@
 #include "params.h"
 #include "record.h"
 
-#define PAGE_BYTES 4096
-
 static __always_inline __u64 append_path(union record *record, __u64 end, gadget_tail_string *place,
                                          const struct path *path, struct task_struct *task) {
     __u64 start = gadget_path_start(path, task);
     struct gadget_path_buffer *buffer = gadget_path_buffer();
 
     end = forget(record, end);
-    if (!buffer || start >= GADGET_LONG_PATH_MAX - 1 || end > RECORD_MAX - GADGET_LONG_PATH_MAX)
+    if (!buffer || start >= GADGET_LONG_PATH_MAX - 1 || end > TEXTS_MAX - GADGET_LONG_PATH_MAX)
         return end;
     __u64 size = (GADGET_LONG_PATH_MAX - 1 - start) & (GADGET_LONG_PATH_MAX - 1);
     if (bpf_probe_read_kernel(&record->bytes[end], size, &buffer->bytes[start]))
@@ -54,7 +52,7 @@ static __always_inline __u64 append_paths(union record *record, __u64 end, struc
 
 /* The kernel's own copy of the path given. */
 static __always_inline __u64 append_filename(union record *record, __u64 end, const char *filename) {
-    if (end > RECORD_MAX - GADGET_LONG_PATH_MAX)
+    if (end > TEXTS_MAX - GADGET_LONG_PATH_MAX)
         return end;
     long length = bpf_probe_read_kernel_str(&record->bytes[end], GADGET_LONG_PATH_MAX, filename);
     if (length <= 1)
@@ -62,15 +60,6 @@ static __always_inline __u64 append_filename(union record *record, __u64 end, co
     record->event.filename.offset = end;
     record->event.filename.size = length - 1;
     return end + length - 1;
-}
-
-/* Bytes of arguments that may follow a record of `end` bytes: a constant each, for the verifier. */
-static __always_inline __u64 room_for_args(__u64 end) {
-    if (end <= 2048)
-        return RECORD_MAX - 2048;
-    if (end <= 8192)
-        return RECORD_MAX - 8192;
-    return end <= 20736 ? RECORD_MAX - 20736 : 0;
 }
 
 /*
@@ -81,7 +70,7 @@ static __always_inline __u64 read_args_by_page(union record *record, __u64 end, 
     volatile __u32 *done = &record->event.argv.size;
 
     *done = 0;
-    for (int i = 0; i <= RECORD_MAX / PAGE_BYTES; i++) {
+    for (int i = 0; i <= max_args / PAGE_BYTES + 1; i++) {
         __u64 from = address + *done;
         __u64 chunk = PAGE_BYTES - (from & (PAGE_BYTES - 1));
         __u64 at = end + *done;
@@ -91,7 +80,7 @@ static __always_inline __u64 read_args_by_page(union record *record, __u64 end, 
             chunk = size - *done;
         barrier_var(at);
         barrier_var(chunk);
-        if (at > RECORD_MAX - PAGE_BYTES || chunk > PAGE_BYTES)
+        if (at > TAILS_MAX || chunk > PAGE_BYTES)
             break;
         if (bpf_probe_read_user(&record->bytes[at], chunk, (void *)from))
             break;
@@ -105,11 +94,12 @@ static __always_inline __u64 append_args(union record *record, __u64 end, struct
     struct event *event = &record->event;
     __u64 address = BPF_CORE_READ(task, mm, arg_start);
     __u64 whole = BPF_CORE_READ(task, mm, arg_end) - address;
+    __u64 size = forget(record, whole < max_args ? whole : max_args);
 
     end = forget(record, end);
-    __u64 size = room_for_args(end);
-    if (whole < size)
-        size = whole;
+    barrier_var(end);
+    if (end > TEXTS_MAX + ENV_MAX || size > max_args)
+        return end;
     if (size > 0 && bpf_probe_read_user(&record->bytes[end], size, (void *)address))
         size = read_args_by_page(record, forget(record, end), forget(record, size), address);
     event->argv.offset = end;
@@ -117,8 +107,12 @@ static __always_inline __u64 append_args(union record *record, __u64 end, struct
     event->args_size = whole;
     event->args_truncated = size < whole;
     /* The list stays well-formed: the last string ends where it was cut. */
-    if (size > 0 && size < whole)
-        record->bytes[(end + size - 1) & (RECORD_MAX - 1)] = '\0';
+    if (size > 0 && size < whole) {
+        __u64 last = forget(record, end + size - 1);
+        if (last < TAILS_MAX)
+            record->bytes[last] = '\0';
+        event->args_size = whole;
+    }
     return end + size;
 }
 

@@ -4,8 +4,10 @@ import { type Kind, isFixed, widthOf } from './kind.js';
 
 /** The most records one batch holds. */
 export const MAX_BATCH_RECORDS = 2048;
-/** The most bytes of records that the kernel's rings fill one batch with. */
-export const MAX_BATCH_BYTES = 1 << 20;
+/** The bytes of records that the kernel's rings fill one batch with, unless a single record may have more. */
+export const USUAL_BATCH_BYTES = 1 << 20;
+/** The most bytes of records that one batch holds, and so of one record. */
+export const MAX_BATCH_BYTES = 1 << 22;
 
 /** Room at the start of a batch's bytes for its offsets, u32 each, one more than records. */
 export const OFFSETS_SIZE_BYTES = (MAX_BATCH_RECORDS + 2) * 4;

@@ -8,6 +8,7 @@ import type { DataSourceType } from '../data/data-source.js';
 import type { Annotations } from '../data/field.js';
 import type { Kind } from '../data/kind.js';
 import type { RecordFieldSpec } from '../data/spec.js';
+import type { BufferSpec } from './buffers.js';
 import { GadgetError } from './errors.js';
 import type { ParamType } from './params.js';
 
@@ -33,10 +34,12 @@ export interface ParamVariable {
 export interface EbpfSchema {
   readonly tracers: readonly TracerSpec[];
   readonly params: readonly ParamVariable[];
+  readonly buffers: readonly BufferSpec[];
   /** Variables by name, for those that the runtime sets itself (`gadget_filter_by_mntns`). */
   readonly variables: ReadonlyMap<string, BtfVariable>;
 }
 
+const BUFFER_MARK = 'gadget_per_cpu_buffer_';
 const MAX_FIELDS = 1000;
 const MAX_DEPTH = 8;
 
@@ -45,6 +48,7 @@ export function readEbpfSchema(btf: Btf): EbpfSchema {
   const variables = new Map(btf.variables.map((variable) => [variable.name, variable]));
   const tracers: TracerSpec[] = [];
   const params: ParamVariable[] = [];
+  const buffers: BufferSpec[] = [];
   for (const { name } of btf.variables) {
     if (name.startsWith('gadget_tracer_')) {
       const [dataSource, map, struct] = name.slice('gadget_tracer_'.length).split('___');
@@ -54,11 +58,26 @@ export function readEbpfSchema(btf: Btf): EbpfSchema {
       tracers.push({ dataSource, type: 'single', map, ...readStruct(btf, struct) });
     } else if (name.startsWith('gadget_param_')) {
       params.push(readParam(btf, variables, name.slice('gadget_param_'.length)));
+    } else if (name.startsWith(BUFFER_MARK)) {
+      buffers.push(readBuffer(name));
     } else if (/^gadget_(iter|snapshotter|mapiter)_/.test(name)) {
       throw new GadgetError(`this version of ig cannot run gadgets with iterators yet (${name})`);
     }
   }
-  return { tracers, params, variables };
+  for (const { variable } of buffers) {
+    if (!params.some(({ name, type }) => name === variable && /^u?int/.test(type)))
+      throw new GadgetError(
+        `${variable}, the size of a GADGET_PER_CPU_BUFFER, is no parameter that is a number`,
+      );
+  }
+  return { tracers, params, buffers, variables };
+}
+
+function readBuffer(mark: string): BufferSpec {
+  const [map, variable] = mark.slice(BUFFER_MARK.length).split('___');
+  if (map === undefined || variable === undefined)
+    throw new GadgetError(`the eBPF variable ${mark} is no GADGET_PER_CPU_BUFFER(name, size, count, param)`);
+  return { map, variable };
 }
 
 function readParam(btf: Btf, variables: ReadonlyMap<string, BtfVariable>, name: string): ParamVariable {

@@ -9,12 +9,14 @@ import {
   ObjectSpec,
   PermissionError,
   type SharedMap,
+  cpuNumbersEnd,
   hasKernelBtf,
   KERNEL_BTF_PATH,
   parseBtf,
 } from '../../bpf/index.js';
 import { bootToEpochNs } from '../../bpf/clock.js';
 import type { DataSourceSpec } from '../data/spec.js';
+import { type BufferSize, bufferSize } from './buffers.js';
 import { type EbpfSchema, type ParamVariable, readEbpfSchema } from './ebpf-schema.js';
 import { GadgetError, ParamError } from './errors.js';
 import { HeldBackCounters } from './held-back.js';
@@ -53,6 +55,8 @@ export interface Ring {
   readonly source: number;
   readonly fd: number;
   readonly sizeBytes: number;
+  /** The largest record there may be, where the gadget says. */
+  readonly recordBytes: number | undefined;
 }
 
 export class Gadget {
@@ -224,12 +228,17 @@ export class Gadget {
       this.object.programs.map(({ name }) => name).filter((name) => this.isEnabled(name, values)),
     );
     const tracers = this.schema.tracers.filter(({ dataSource }) => this.hasSource(dataSource, values));
+    const buffers = this.bufferSizes(values);
     const notes: string[] = [];
     for (let object = this.object; ; object = ObjectSpec.open(this.ebpf, this.name, { trusted: true })) {
       try {
         this.prepare(object, values, filterMap, enabled);
+        for (const { map, sizeBytes, count } of buffers) {
+          object.setValueSize(map, sizeBytes);
+          object.setMaxEntries(map, count);
+        }
         const loaded = await object.load();
-        return new LoadedGadget(loaded, enabled, tracers, this.metadata, this.targets, notes);
+        return new LoadedGadget(loaded, enabled, tracers, this.metadata, this.targets, buffers, notes);
       } catch (error) {
         object.close();
         // A kernel that lacks what an optional program needs runs the gadget without it.
@@ -240,6 +249,22 @@ export class Gadget {
         notes.push((error as Error).message);
       }
     }
+  }
+
+  /** Throws ParamError for buffers that would be too large. */
+  private bufferSizes(values: ReadonlyMap<string, string>): BufferSize[] {
+    const { maps } = this.object;
+    const rings = this.schema.tracers.map(
+      ({ map }) => maps.find(({ name }) => name === map)?.maxEntries ?? 0,
+    );
+    return this.schema.buffers.map(({ map, variable }) => {
+      const spec = maps.find(({ name }) => name === map);
+      const param = this.params.find(({ target }) => target.in === 'ebpf' && target.variable === variable)!;
+      if (spec === undefined)
+        throw new GadgetError(`the eBPF object of gadget ${this.name} has no map ${map} for its buffers`);
+      const extraBytes = Number(values.get(param.key) ?? param.defaultValue);
+      return bufferSize(spec, param.key, extraBytes, { cpus: cpuNumbersEnd(), ringBytes: rings });
+    });
   }
 
   /** Writes parameters, shares the filter map, leaves out programs and maps that are not enabled. */
@@ -334,6 +359,7 @@ export class LoadedGadget {
     tracers: EbpfSchema['tracers'],
     metadata: Metadata,
     targets: ReadonlyMap<string, string>,
+    buffers: readonly BufferSize[],
     notes: readonly string[],
   ) {
     this.notes = notes;
@@ -341,9 +367,11 @@ export class LoadedGadget {
     this.object = object;
     this.enabled = enabled;
     this.metadata = metadata;
+    const recordBytes =
+      buffers.length === 0 ? undefined : Math.max(...buffers.map(({ sizeBytes }) => sizeBytes));
     this.rings = tracers.map((tracer, source) => {
       const map = object.map(tracer.map);
-      return { source, fd: map.fd, sizeBytes: map.maxEntries };
+      return { source, fd: map.fd, sizeBytes: map.maxEntries, recordBytes };
     });
     this.maps = object.maps.map(({ name, type, keySize, valueSize, maxEntries, fd }) => {
       return { name, type, keySize, valueSize, maxEntries, fd };

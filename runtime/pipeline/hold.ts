@@ -26,7 +26,8 @@ export class HoldQueue<W> {
   add(batch: Batch, row: number, waitsFor: W, nowMs: number): boolean {
     const start = batch.offsets[row]!;
     const end = batch.offsets[row + 1]!;
-    if (this.held.length >= HOLD_RECORDS || this.sizeBytes + end - start > HOLD_BYTES) return false;
+    const isFull = this.sizeBytes + end - start > HOLD_BYTES && this.held.length > 0;
+    if (this.held.length >= HOLD_RECORDS || isFull) return false;
     // This allocates per event, in the first moments of a container, or of a file that is to be hashed.
     this.held.push({
       waitsFor,

@@ -36,6 +36,8 @@ export interface RingSource {
   readonly source: number;
   readonly fd: number;
   readonly sizeBytes: number;
+  /** The largest record there may be, where the gadget says. */
+  readonly recordBytes: number | undefined;
 }
 
 /** A recording to read in the place of rings. */

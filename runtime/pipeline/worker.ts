@@ -6,7 +6,7 @@ import { bootNowNs } from '../../bpf/clock.js';
 import { RingReader } from '../../bpf/ring.js';
 import { writeSome } from '../../bpf/write.js';
 import { ContainerView } from '../containers/view.js';
-import { Batch, MAX_BATCH_BYTES, MAX_BATCH_RECORDS, OFFSETS_SIZE_BYTES } from '../data/batch.js';
+import { Batch, MAX_BATCH_RECORDS, OFFSETS_SIZE_BYTES, USUAL_BATCH_BYTES } from '../data/batch.js';
 import { makeDataSource } from '../data/spec.js';
 import { ByteWriter } from '../output/byte-writer.js';
 import { RecordedNames } from '../operators/users.js';
@@ -42,7 +42,7 @@ const write =
   config.replay === undefined ? writeSome : (await import('./plain-write.js')).plainWrite(config.output.fd);
 const sink = new Sink(config.output.fd, control, write);
 const recorder = await openRecorder();
-const writer = new ByteWriter(MAX_BATCH_BYTES);
+const writer = new ByteWriter(USUAL_BATCH_BYTES);
 const asked = new Set<number>();
 const recordedNames = new RecordedNames();
 const hashes = new HashTable();
@@ -262,10 +262,10 @@ function awaitLastHashes(chains: readonly Chain[]): void {
 /** Reads until it is to stop. */
 async function loop(first: Built): Promise<Built> {
   let built = first;
-  const readers = config.rings.map(({ source, fd, sizeBytes }) => ({
+  const readers = config.rings.map(({ source, fd, sizeBytes, recordBytes = 0 }) => ({
     chain: built.chains[source]!,
     ring: new RingReader(fd, sizeBytes),
-    batch: new Batch(MAX_BATCH_BYTES, MAX_BATCH_RECORDS),
+    batch: new Batch(Math.max(USUAL_BATCH_BYTES, Math.ceil(recordBytes / 8) * 8), MAX_BATCH_RECORDS),
     skipped: 0,
     end: 0,
   }));

@@ -19,6 +19,7 @@ export interface Programs {
   readonly stay32: string;
   readonly exec32: string;
   readonly endings: string;
+  readonly vectors: string;
   /** A copy of `tiny` with another name, and thereby another comm. */
   tinyAs(name: string): string;
   remove(): void;
@@ -82,6 +83,9 @@ export function buildPrograms(): Programs {
     },
     get endings() {
       return build('endings', 'endings', '-pthread');
+    },
+    get vectors() {
+      return build('vectors', 'vectors');
     },
     tinyAs: (name) => {
       const path = join(directory, name);

@@ -182,66 +182,6 @@ describe('arguments', () => {
     expect(unquote(event.args)).toEqual(argv.map((arg) => arg.toString('latin1')));
   });
 
-  it('that are not there at all become what the kernel makes of them', async () => {
-    const { events, did } = await trace([], () => new Launcher(programs, 'path', programs.tiny).go([]));
-    // Linux puts one empty argument in place of none (fs/exec.c, since 5.18).
-    expect(last(events, did.pid)).toMatchObject({ argv: [''], args: "''", args_truncated: false });
-  });
-
-  it('that are too large are cut, and that is said', async () => {
-    const large = 'x'.repeat(100_000);
-    const { events, did } = await trace([], () =>
-      new Launcher(programs, 'path', programs.tiny).go(['first', large, 'last']),
-    );
-    const event = last(events, did.pid);
-    expect(event.args_truncated).toBe(true);
-    expect(event.argv[0]).toBe('first');
-    expect(event.argv).toHaveLength(2);
-    expect(event.argv[1]!.length).toBeGreaterThan(20_000);
-    expect(large.startsWith(event.argv[1]!)).toBe(true);
-  });
-
-  it.each<[string, string[], () => string]>([
-    ['succeeds', ['--paths'], () => programs.tiny],
-    ['fails', ['--ignore-failed=false'], () => '/nothing/here'],
-  ])('of every size are whole or said to be cut, when the exec %s', async (_, flags, file) => {
-    const sizes = [4094, 4095, 4096, 24_576, 28_000, 30_719, 30_720, 30_721, 32_768, 120_000];
-    const { events, did } = await trace(flags, async () => {
-      const pids: number[] = [];
-      // With the NUL byte at its end, the argument has this size.
-      for (const size of sizes) {
-        pids.push((await new Launcher(programs, 'path', file()).go(['y'.repeat(size - 1)])).pid);
-      }
-      return pids;
-    });
-    sizes.forEach((size, i) => {
-      const event = last(events, did[i]!);
-      expect('y'.repeat(size).startsWith(event.argv[0]!)).toBe(true);
-      const whole = event.argv[0]!.length === size - 1;
-      expect({ size, truncated: event.args_truncated || whole }).toEqual({ size, truncated: true });
-      if (size < 4095)
-        expect({ size, whole, truncated: event.args_truncated }).toEqual({
-          size,
-          whole: true,
-          truncated: false,
-        });
-    });
-  });
-
-  it('of a failed exec are cut no less openly', async () => {
-    const many = Array.from({ length: 300 }, (_, i) => `${i}`);
-    const { events, did } = await trace(['--ignore-failed=false'], async () => {
-      const run = (argv: string[]): Promise<{ pid: number }> =>
-        new Launcher(programs, 'path', '/nothing/here').go(argv);
-      return [await run(['x'.repeat(100_000)]), await run(many), await run(many.slice(0, 200))];
-    });
-    const [large, tooMany, fits] = did.map(({ pid }) => last(events, pid));
-    expect([large, tooMany, fits].map((event) => event!.args_truncated)).toEqual([true, true, false]);
-    expect('x'.repeat(100_000).startsWith(large!.argv[0]!)).toBe(true);
-    expect(tooMany!.argv).toEqual(many.slice(0, 256));
-    expect(fits!.argv).toEqual(many.slice(0, 200));
-  });
-
   it('never bring a control byte into columns', async () => {
     const fields = 'proc.pid,argv,args,command';
     const ig = await Ig.tracing(['run', 'trace_exec', '--host', '--fields', fields]);

@@ -60,6 +60,28 @@ static __always_inline __attribute__((overloadable)) void __gadget_count_lost(vo
 #define GADGET_PARAM(name) __GADGET_MARK(gadget_param_##name);
 
 /*
+ * GADGET_PER_CPU_BUFFER: declares the map `name`, in which records are built that may be larger than a
+ * per-CPU map takes (32 KiB): for each CPU, `count` buffers of `size` bytes and as many more as the parameter
+ * `param`, a whole number, says. gadget_per_cpu_buffer: this CPU's buffer number `which`, or NULL if there is
+ * no such.
+ */
+#define GADGET_PER_CPU_BUFFER(name, size, count, param)                                                      \
+    struct {                                                                                                 \
+        __uint(type, BPF_MAP_TYPE_ARRAY);                                                                    \
+        __uint(max_entries, count);                                                                          \
+        __uint(key_size, sizeof(__u32));                                                                     \
+        __uint(value_size, size);                                                                            \
+    } name SEC(".maps");                                                                                     \
+    enum { name##_per_cpu = count };                                                                         \
+    __GADGET_MARK(gadget_per_cpu_buffer_##name##___##param);
+
+#define gadget_per_cpu_buffer(name, which)                                                                   \
+    ({                                                                                                       \
+        __u32 __key = bpf_get_smp_processor_id() * name##_per_cpu + (which);                                 \
+        bpf_map_lookup_elem(&name, &__key);                                                                  \
+    })
+
+/*
  * GADGET_ITER: data source `name` is what the iterator programs (one to three) write, records of `struct
  * type`, as one array per run. GADGET_SNAPSHOTTER is its old name.
  */

@@ -1,7 +1,8 @@
 // Says of every exec in words what the kernel side says in bytes: arguments, command line, error.
 
-import { Source } from 'ig';
+import { Source, fail, onInit, param } from 'ig';
 import { errnoName } from './errno';
+import { areNames } from './names';
 import { writeQuoted } from './quote';
 
 const SPACE: u8 = 0x20;
@@ -17,6 +18,11 @@ const args = exec.addText('args');
 const command = exec.addText('command');
 const error = exec.addText('error');
 const ret = exec.addS32('ret');
+
+onInit(() => {
+  if (!areNames(param('env')))
+    fail('--env takes names of variables with commas between them, such as PATH,LD_PRELOAD');
+});
 
 exec.onEvent(() => {
   const number = errorRaw.value;
