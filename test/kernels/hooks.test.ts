@@ -1,9 +1,9 @@
 // Every kind of hook that ig attaches to: an event from each that this kernel has, a sentence for each that it lacks.
 
-import { execFileSync, spawnSync } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { type AddressInfo, connect, createServer } from 'node:net';
 import { release } from 'node:os';
 import { join } from 'node:path';
@@ -12,7 +12,10 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ObjectSpec } from '../../bpf/index.js';
 import { securityFile } from '../../bpf/features.js';
 import type { Row } from '../../runtime/debug/debug.js';
-import { IG, Ig, type IgOptions, runIg } from '../ig.js';
+import { ociArchitecture } from '../../oci/descriptor.js';
+import { buildGadgetImage } from '../../oci/gadget-image.js';
+import { Layout } from '../../oci/layout.js';
+import { Ig, runIg } from '../ig.js';
 import { compileBpf, compileFile } from '../live/compile.js';
 import { createTemporaryDirectory, removeDirectory } from '../registry/images.js';
 import { until } from '../until.js';
@@ -97,46 +100,31 @@ interface HookEvent {
 }
 
 let root: string;
-beforeAll(() => {
+beforeAll(async () => {
   root = createTemporaryDirectory();
-  mkdirSync(join(root, 'var-lib'));
   const object = compileFile(SOURCE);
-  build('optional', object, (program) => ({ [program]: { optional: true } }));
-  build('strict', object, (program, hook) => ({ [program]: { enabledBy: { only: hook } } }));
+  await build('optional', object, (program) => ({ [program]: { optional: true } }));
+  await build('strict', object, (program, hook) => ({ [program]: { enabledBy: { only: hook } } }));
 });
 afterAll(() => removeDirectory(root));
 
-/** With a store of its own. */
-function privately(): IgOptions {
-  const mount = 'mount --bind "$0" /var/lib && exec "$@"';
-  return {
-    inside: ['unshare', '-m', 'sh', '-c', mount, join(root, 'var-lib')],
-    cwd: root,
-    env: { INSPEKTOR_GADGET_OPERATOR_OCI_VERIFY_IMAGE: 'false' },
-  };
-}
-
-/** Builds an image of the compiled programs, whose metadata says that of each of them. */
-function build(
+/** A gadget of the compiled programs, whose metadata says that of each of them; as a layout in `root`. */
+async function build(
   name: string,
-  object: Uint8Array,
+  ebpf: Uint8Array,
   words: (program: string, hook: string) => Record<string, object>,
-): void {
-  const folder = join(root, name);
-  mkdirSync(folder);
-  writeFileSync(join(folder, 'program.bpf.o'), object);
-  writeFileSync(join(folder, 'build.yaml'), 'ebpfsource: program.bpf.o\n');
+): Promise<void> {
   const programs = Object.assign({}, ...KINDS.map(({ program, hook }) => words(program, hook))) as Record<
     string,
     object
   >;
   programs['ig_tc'] = { ...programs['ig_tc'], attach_to: 'lo' };
   const fields = { inode: { annotations: { 'value.undefined': '0' } } };
-  const metadata = { name, datasources: { hooks: { fields } }, programs };
-  writeFileSync(join(folder, 'gadget.yaml'), JSON.stringify(metadata));
-  const { inside, cwd } = privately();
-  const [program, ...args] = [...inside!, process.execPath, IG, 'image', 'build', folder, '-t', name];
-  execFileSync(program, args, { cwd, stdio: 'pipe' });
+  await buildGadgetImage(new Layout(join(root, name)), {
+    ref: `${name}:v1`,
+    metadata: Buffer.from(JSON.stringify({ name, datasources: { hooks: { fields } }, programs })),
+    platforms: [{ architecture: ociArchitecture(), ebpf }],
+  });
 }
 
 /** Does once what the hooks see. */
@@ -180,7 +168,7 @@ describe('event of', () => {
   let warnings: string[] = [];
 
   it('all kinds in one gadget', async () => {
-    const ig = await Ig.tracing(['run', 'optional', '-o', 'json'], privately());
+    const ig = await Ig.tracing(['run', join(root, 'optional'), '-o', 'json']);
     deeds = await act();
     const all = (): boolean => had.every((one) => seen(eventsOf(ig), one, deeds!));
     await ig.until(() => eventsOf(ig).length > 0);
@@ -235,7 +223,7 @@ describe('sentence of a gadget that needs', () => {
   it.for(KINDS.filter(({ hook, lacking }) => lacking !== undefined && hook in OPTIONS))(
     '$hook',
     async ({ hook, program }) => {
-      const { status, stdout, stderr } = await runIg(['run', 'strict', '--only', hook], privately());
+      const { status, stdout, stderr } = await runIg(['run', join(root, 'strict'), '--only', hook]);
       const sentence = stderr.trimEnd().split('\n').at(-1);
       expect(sentence).toMatch(/^Error: .*\.$/);
       expect(sentence).toContain(program);
@@ -249,7 +237,7 @@ describe('ig debug', () => {
   let rows: Row[];
 
   it('knows the kernel', async () => {
-    const { stdout, stderr } = await runIg(['debug', '-o', 'json'], privately());
+    const { stdout, stderr } = await runIg(['debug', '-o', 'json']);
     expect(stderr).toBe('');
     rows = JSON.parse(stdout) as Row[];
     const kernel = rows.find(({ what }) => what === 'release');
@@ -267,7 +255,7 @@ describe('ig debug', () => {
   });
 
   it('says the same in columns', async () => {
-    const { stdout } = await runIg(['debug'], privately());
+    const { stdout } = await runIg(['debug']);
     const lines = stdout.split('\n').map((line) => line.split(/ {2,}/).slice(0, 3).join());
     expect(lines.slice(1, -1)).toEqual(rows.map(({ group, what, state }) => [group, what, state].join()));
   });
