@@ -120,15 +120,15 @@ static __always_inline bool read_attempt(struct attempt *attempt, const struct p
 #define SIGKILL 9
 
 /*
- * The error as the caller sees it, or 0 if it sees none: an exec in the midst of which its thread is killed,
- * by a sibling's exec too, and one that begins anew. Where only the signal's handler decides whether it
- * begins anew, it is taken for interrupted.
+ * The error as the caller sees it, or 0 if it sees none: of an exec in the midst of which its thread is
+ * killed, by a sibling's exec too, and of one that begins anew. Where only the signal's handler decides
+ * whether it begins anew, it is taken for interrupted.
  */
 static __always_inline __u32 seen_error(__u32 error, struct task_struct *task) {
-    if (error != ERESTARTSYS && error != ERESTARTNOINTR && error != ERESTARTNOHAND)
-        return error;
     bool is_killed = BPF_CORE_READ(task, pending.signal.sig[0]) >> (SIGKILL - 1) & 1;
-    return error == ERESTARTNOINTR || is_killed ? 0 : EINTR;
+    if (is_killed || error == ERESTARTNOINTR)
+        return 0;
+    return error == ERESTARTSYS || error == ERESTARTNOHAND ? EINTR : error;
 }
 
 static __always_inline __u64 append_char(union record *record, __u64 end, char c) {

@@ -175,16 +175,17 @@ static inline __attribute__((always_inline)) long clone3(struct clone_args *args
 #endif
 }
 
-static pid_t blocked_tid;
+static volatile pid_t blocked_tid;
 
-static void *run_blocked(void *file) {
+static void *run_blocked(void *path) {
     blocked_tid = gettid();
-    execute(file, "never", NULL);
+    execute(path, "never", NULL);
     return NULL;
 }
 
 /* Kills a process within an exec; its id is then that of another, which fails to execute, and executes. */
 static pid_t reuse_process(const char *file, const char *blocked) {
+    int lease = block(blocked);
     pid_t child = fork();
     if (child == 0) {
         execute(blocked, "never", NULL);
@@ -203,15 +204,17 @@ static pid_t reuse_process(const char *file, const char *blocked) {
         _exit(255);
     }
     check(other == child && status_of(other) == 0, "process of the same id");
+    unblock(lease);
     return child;
 }
 
 /* Executes itself, which kills a thread within an exec, and goes on with reuse_thread(). */
 static int killed(char **words) {
-    int lease = block(words[1]);
     pid_t process = reuse_process(words[0], words[1]);
+    /* Not by a lease: before Linux 6.9, threads let one another open only one file to execute. */
+    struct slow_page page = make_slow_page();
     pthread_t thread;
-    check(!pthread_create(&thread, NULL, run_blocked, words[1]), "thread");
+    check(!pthread_create(&thread, NULL, run_blocked, page.bytes), "thread");
     while (blocked_tid == 0)
         sched_yield();
     wait_until_in_exec(blocked_tid);
@@ -220,7 +223,6 @@ static int killed(char **words) {
 
     char tid[16];
     snprintf(tid, sizeof(tid), "%d", blocked_tid);
-    fcntl(lease, F_SETFD, 0);
     execve(own_path, (char *[]){"races", "reuse_thread", tid, words[0], NULL}, environment);
     return 255;
 }
