@@ -1,6 +1,6 @@
 // Tells kernels.js what became of each test as it ends, a line of JSON each, after a mark.
 
-import type { Reporter, TestCase, TestModule } from 'vitest/node';
+import type { Reporter, TestCase, TestModule, TestSuite } from 'vitest/node';
 
 const MARK = '@result ';
 
@@ -24,6 +24,11 @@ export default class KernelReporter implements Reporter {
     });
   }
 
+  onTestSuiteResult(suite: TestSuite): void {
+    for (const { message } of suite.errors())
+      this.fail(suite.module.relativeModuleId, message, suite.fullName);
+  }
+
   onTestModuleEnd(module: TestModule): void {
     for (const { message } of module.errors()) this.fail(module.relativeModuleId, message);
   }
@@ -32,7 +37,7 @@ export default class KernelReporter implements Reporter {
     for (const { message } of errors) this.fail('', message);
   }
 
-  private fail(file: string, note: string): void {
-    tell({ file, group: '', name: 'error outside of any test', state: 'failed', note });
+  private fail(file: string, note: string, group = ''): void {
+    tell({ file, group, name: 'error outside of any test', state: 'failed', note });
   }
 }
