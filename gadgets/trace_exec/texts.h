@@ -19,15 +19,19 @@ static __always_inline __u64 append_path(union record *record, __u64 end, gadget
     __u64 start = gadget_path_start(path, task);
     struct gadget_path_buffer *buffer = gadget_path_buffer();
 
-    end = forget(record, end);
-    if (!buffer || start >= GADGET_LONG_PATH_MAX - 1 || end > TEXTS_MAX - GADGET_LONG_PATH_MAX)
+    if (!buffer || start >= GADGET_LONG_PATH_MAX - 1)
         return end;
     __u64 size = (GADGET_LONG_PATH_MAX - 1 - start) & (GADGET_LONG_PATH_MAX - 1);
-    if (bpf_probe_read_kernel(&record->bytes[end], size, &buffer->bytes[start]))
-        return end;
-    place->offset = end;
+    end = forget(record, end);
+    if (end > TEXTS_MAX - GADGET_LONG_PATH_MAX)
+        return recall(record);
+    char *to = &record->bytes[end];
+    barrier_var(to);
+    if (bpf_probe_read_kernel(to, size, &buffer->bytes[start]))
+        return recall(record);
+    place->offset = recall(record);
     place->size = size;
-    return end + size;
+    return place->offset + size;
 }
 
 /* That of `file`, and those of --paths. */
