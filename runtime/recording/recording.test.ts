@@ -24,6 +24,7 @@ import {
   HOST,
   MODULE,
   record,
+  HASHED,
   recordAll,
   SOURCE,
   temporaryFile,
@@ -88,6 +89,7 @@ describe('a recording', () => {
         change: { kind: 'add', index: 0, mntns: WEB_NS, sinceBootNs: 0, selected: true, container: WEB },
       },
       { kind: 'names', of: 'users', names: new Map([[0, 'root']]) },
+      ...HASHED.map((file) => ({ kind: 'hashed', file })),
       {
         kind: 'batch',
         source: 0,

@@ -8,6 +8,7 @@ import { onTestFinished } from 'vitest';
 import type { Container } from '../containers/container.js';
 import { Batch, OFFSETS_SIZE_BYTES } from '../data/batch.js';
 import type { DataSourceSpec, RecordFieldSpec } from '../data/spec.js';
+import type { FileIdentity, HashedFile } from '../hashing/file.js';
 import type { RecordingHeader } from './format.js';
 import { createRecording, endRecording, RecordingWriter } from './writer.js';
 
@@ -92,6 +93,7 @@ export const MODULE = Buffer.from('not really Wasm');
 /** {@link HEADER} of a gadget with {@link MODULE}. */
 export const HEADER_WITH_MODULE: RecordingHeader = {
   ...HEADER,
+  hashing: true,
   wasm: { digest: createHash('sha256').update(MODULE).digest('hex'), params: [['paths', 'true']] },
 };
 
@@ -134,6 +136,7 @@ export function recordAll(): string {
         { kind: 'add', index: 0, mntns: WEB_NS, sinceBootNs: 0, selected: true, container: WEB },
       ]);
       writer.names('users', new Map([[0, 'root']]));
+      for (const file of HASHED) writer.hashed(file);
       writer.batch(
         0,
         batchOf({ mntns: WEB_NS, comm: 'sh', args: '-c true' }, { mntns: HOST, comm: 'ls' }),
@@ -152,6 +155,12 @@ export function recordAll(): string {
     { header: HEADER_WITH_MODULE, module: MODULE },
   );
 }
+
+const FILE: FileIdentity = { major: 254, minor: 3, inode: 2n ** 63n, ctimeNs: 1_795_456_656_582_086_822n };
+export const HASHED: readonly HashedFile[] = [
+  { ...FILE, sha256: 'ab'.repeat(32) },
+  { ...FILE, minor: 4, failure: 'tooLarge' },
+];
 
 export const WEB: Container = {
   ...container('web', WEB_NS),
