@@ -6,7 +6,8 @@ import { type ExecEvent, type ExitEvent, Ig, isExit, parseAccount, parseLines } 
 import { type Programs, buildPrograms, runProgram } from '../live/programs.js';
 
 const SHORT = 'ig-short';
-const SHORT_LIVES = 5_000;
+/** An emulator takes minutes for thousands. */
+const SHORT_LIVES = process.env['IG_TEST_PATIENCE'] === undefined ? 5_000 : 500;
 const MS = 1e6;
 
 /** What the program tells of a process: test/live/programs/endings.c. */
