@@ -169,6 +169,18 @@ struct qstr {
     const unsigned char *name;
 };
 
+struct seqcount {
+    unsigned int sequence;
+};
+
+struct seqcount_spinlock {
+    struct seqcount seqcount;
+};
+
+struct dentry_operations {
+    void *d_dname;
+};
+
 struct hlist_bl_node {
     struct hlist_bl_node *next;
     struct hlist_bl_node **pprev;
@@ -206,10 +218,12 @@ struct inode___before_6_6 {
 };
 
 struct dentry {
+    struct seqcount_spinlock d_seq;
     struct hlist_bl_node d_hash;
     struct dentry *d_parent;
     struct qstr d_name;
     struct inode *d_inode;
+    const struct dentry_operations *d_op;
     struct super_block *d_sb;
 };
 

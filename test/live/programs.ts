@@ -53,9 +53,7 @@ export function buildPrograms(): Programs {
   const built = new Set<string>();
   const build = (name: string, source: string, ...flags: string[]): string => {
     const output = join(directory, name);
-    if (built.has(name)) return output;
-    const path = fileURLToPath(new URL(`programs/${source}.c`, import.meta.url));
-    execFileSync(findClang(), ['-O2', '-static', ...flags, path, '-o', output]);
+    if (!built.has(name)) buildProgram(source, output, ...flags);
     built.add(name);
     return output;
   };
@@ -94,6 +92,12 @@ export function buildPrograms(): Programs {
     },
     remove: () => rmSync(directory, { recursive: true }),
   };
+}
+
+/** Compiles test/live/programs/SOURCE.c. */
+export function buildProgram(source: string, output: string, ...flags: readonly string[]): void {
+  const path = fileURLToPath(new URL(`programs/${source}.c`, import.meta.url));
+  execFileSync(findClang(), ['-O2', '-static', ...flags, path, '-o', output]);
 }
 
 export interface Ended {

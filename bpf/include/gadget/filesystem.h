@@ -19,8 +19,12 @@
 /* A common size for paths in fixed-size records. */
 #define GADGET_PATH_MAX 512
 
-/* Names and mounts that one path may have; a longer one loses its beginning. */
-#define GADGET_PATH_COMPONENTS 200
+/*
+ * Names and mounts that one path may have: steps of one climb, and climbs. That is more names than have room
+ * in a path, and mounts on top of each other by the thousand.
+ */
+#define GADGET_PATH_STEPS 64
+#define GADGET_PATH_CLIMBS 64
 
 #define GADGET_OVERLAYFS_MAGIC 0x794c7630
 #define GADGET_TMPFS_MAGIC 0x01021994
@@ -33,12 +37,17 @@
 
 /*
  * A path is built from its end, which stands at bytes[GADGET_LONG_PATH_MAX - 1], a NUL, towards the front.
- * `start` is kept here and not in a variable, so that the verifier knows nothing of it and sees all turns of
- * the loop as alike. The second half of `bytes` is never written; it lets the verifier see that names do not
- * run over.
+ * What changes on the way is kept here and not in variables, so that the verifier knows nothing of it and
+ * sees all turns of the loop as alike. The second half of `bytes` is never written; it lets the verifier see
+ * that names do not run over.
  */
 struct gadget_path_buffer {
     volatile __u32 start;
+    /* Where the climb is, a struct dentry and a struct vfsmount, and where it is to end. */
+    __u64 dentry;
+    __u64 mount;
+    __u64 root_dentry;
+    __u64 root_mount;
     char bytes[2 * GADGET_LONG_PATH_MAX];
 };
 
@@ -78,50 +87,80 @@ static __always_inline bool gadget_path_prepend_slash(struct gadget_path_buffer 
     return true;
 }
 
-/* Names of a dentry and of what it lies in, up to the root, across mounts. */
-static __always_inline void gadget_path_climb(struct gadget_path_buffer *buffer, struct dentry *dentry,
-                                              struct vfsmount *vfsmount, __u64 root_dentry,
-                                              __u64 root_mount) {
+/* How a climb ended. */
+enum {
+    GADGET_CLIMB_GOES_ON,
+    GADGET_CLIMB_AT_TOP,  /* the root, or where a detached mount ends */
+    GADGET_CLIMB_OUTSIDE, /* the file was moved out of the directory that is mounted */
+    GADGET_CLIMB_NO_ROOM,
+};
+
+/* Changes when the dentry is renamed or moved; odd while that happens. */
+static __always_inline __u32 gadget_dentry_version(struct dentry *dentry) {
+    return BPF_CORE_READ(dentry, d_seq.seqcount.sequence);
+}
+
+/*
+ * GADGET_PATH_STEPS names of a dentry and of what it lies in, towards the root, across mounts. A function of
+ * its own, called again and again, so that the verifier has few turns of a loop to check.
+ */
+__noinline __u64 gadget_path_climb(void) {
+    struct gadget_path_buffer *buffer = gadget_path_buffer();
+    if (!buffer)
+        return GADGET_CLIMB_NO_ROOM;
+    struct dentry *dentry = (struct dentry *)buffer->dentry;
+    struct vfsmount *vfsmount = (struct vfsmount *)buffer->mount;
     struct dentry *mount_root = BPF_CORE_READ(vfsmount, mnt_root);
 
-    for (int i = 0; i < GADGET_PATH_COMPONENTS; i++) {
-        if ((__u64)dentry == root_dentry && (__u64)vfsmount == root_mount)
-            return;
+    for (int i = 0; i < GADGET_PATH_STEPS; i++) {
+        if ((__u64)dentry == buffer->root_dentry && (__u64)vfsmount == buffer->root_mount)
+            return GADGET_CLIMB_AT_TOP;
         if (dentry == mount_root) {
             struct mount *mount = (void *)vfsmount - bpf_core_field_offset(struct mount, mnt);
             struct mount *parent_mount = BPF_CORE_READ(mount, mnt_parent);
             if (parent_mount == mount)
-                return;
+                return GADGET_CLIMB_AT_TOP;
             dentry = BPF_CORE_READ(mount, mnt_mountpoint);
             vfsmount = (void *)parent_mount + bpf_core_field_offset(struct mount, mnt);
             mount_root = BPF_CORE_READ(vfsmount, mnt_root);
             continue;
         }
+        __u32 version = gadget_dentry_version(dentry);
+        __u32 before = buffer->start;
         struct dentry *parent = BPF_CORE_READ(dentry, d_parent);
-        if (parent == dentry)
-            return;
-        if (!gadget_path_prepend(buffer, BPF_CORE_READ(dentry, d_name.name),
-                                 BPF_CORE_READ(dentry, d_name.len)) ||
-            !gadget_path_prepend_slash(buffer))
-            return;
+        bool has_room = gadget_path_prepend(buffer, BPF_CORE_READ(dentry, d_name.name),
+                                            BPF_CORE_READ(dentry, d_name.len)) &&
+                        gadget_path_prepend_slash(buffer);
+        if (version & 1 || gadget_dentry_version(dentry) != version) {
+            buffer->start = before;
+            continue;
+        }
+        if (parent == dentry || !has_room) {
+            buffer->start = before;
+            return parent == dentry ? GADGET_CLIMB_OUTSIDE : GADGET_CLIMB_NO_ROOM;
+        }
         dentry = parent;
     }
-    /* Cut short: must not look whole. */
-    buffer->start += 1;
+    buffer->dentry = (__u64)dentry;
+    buffer->mount = (__u64)vfsmount;
+    return GADGET_CLIMB_GOES_ON;
 }
 
 /*
  * Builds the path of a dentry on a mount, as a process with this root sees it, in this CPU's path buffer.
  * Returns where it starts; its length is GADGET_LONG_PATH_MAX - 1 less that, 0 if there is no path.
  *
- * As in /proc, " (deleted)" follows the name of a file that was. A path with too many components, or with
- * more than 4095 bytes, has lost its beginning: it does not start with a slash.
+ * It is what /proc shows (d_path, fs/d_path.c): " (deleted)" follows the name of a file that was; what lies
+ * outside the process's root has its path from the root of the mount namespace, and what lies on a mount that
+ * was detached, from there; what was moved out of a directory that is mounted elsewhere, is "/". Only a path
+ * of more than 4095 bytes, which /proc does not show, has lost its beginning: it does not start with a slash.
  */
 __noinline __u64 gadget_walk_path(__u64 dentry_address, __u64 mount_address, __u64 root_dentry,
                                   __u64 root_mount) {
     struct dentry *dentry = (struct dentry *)dentry_address;
     struct vfsmount *vfsmount = (struct vfsmount *)mount_address;
     struct gadget_path_buffer *buffer = gadget_path_buffer();
+    __u64 outcome = GADGET_CLIMB_GOES_ON;
 
     if (!buffer)
         return GADGET_LONG_PATH_MAX - 1;
@@ -131,18 +170,33 @@ __noinline __u64 gadget_walk_path(__u64 dentry_address, __u64 mount_address, __u
         return buffer->start;
 
     bool is_root = BPF_CORE_READ(dentry, d_parent) == dentry;
-    if (is_root && BPF_CORE_READ(vfsmount, mnt_root) != dentry) {
-        /* memfd and the like: a name outside any directory */
+    bool is_nameless =
+        BPF_CORE_READ(dentry, d_op, d_dname) && (!is_root || BPF_CORE_READ(vfsmount, mnt_root) != dentry);
+    if (is_nameless || (!is_root && !BPF_CORE_READ(dentry, d_hash.pprev)))
         gadget_path_prepend(buffer, gadget_deleted, sizeof(gadget_deleted) - 1);
+    __u32 end = buffer->start;
+    if (is_nameless) {
+        /* memfd and the like: a name outside any directory */
         gadget_path_prepend(buffer, BPF_CORE_READ(dentry, d_name.name), BPF_CORE_READ(dentry, d_name.len));
         gadget_path_prepend_slash(buffer);
         return buffer->start;
     }
-    if (!is_root && !BPF_CORE_READ(dentry, d_hash.pprev))
-        gadget_path_prepend(buffer, gadget_deleted, sizeof(gadget_deleted) - 1);
-    gadget_path_climb(buffer, dentry, vfsmount, root_dentry, root_mount);
-    if (buffer->start == GADGET_LONG_PATH_MAX - 1)
-        gadget_path_prepend_slash(buffer);
+
+    buffer->dentry = dentry_address;
+    buffer->mount = mount_address;
+    buffer->root_dentry = root_dentry;
+    buffer->root_mount = root_mount;
+    for (int i = 0; i < GADGET_PATH_CLIMBS && outcome == GADGET_CLIMB_GOES_ON; i++)
+        outcome = gadget_path_climb();
+    if (outcome == GADGET_CLIMB_AT_TOP || outcome == GADGET_CLIMB_OUTSIDE) {
+        if (outcome == GADGET_CLIMB_OUTSIDE)
+            buffer->start = end;
+        if (buffer->start == end)
+            gadget_path_prepend_slash(buffer);
+    } else {
+        /* Cut short: must not look whole. */
+        buffer->start += buffer->start < end;
+    }
     return buffer->start;
 }
 
