@@ -291,6 +291,7 @@ struct ns_common {
 };
 
 struct mnt_namespace {
+    struct mount *root;
     struct ns_common ns;
 };
 

@@ -100,9 +100,25 @@ static __always_inline __u32 gadget_dentry_version(struct dentry *dentry) {
     return BPF_CORE_READ(dentry, d_seq.seqcount.sequence);
 }
 
+/* Whether a mount was moved while its place was read, or is between two places. */
+static __always_inline bool gadget_mount_moves(struct mount *mount, struct mount *parent,
+                                               struct dentry *mountpoint) {
+    if (BPF_CORE_READ(mount, mnt_parent) != parent ||
+        BPF_CORE_READ(mountpoint, d_sb) != BPF_CORE_READ(parent, mnt.mnt_sb))
+        return true;
+    if (parent != mount)
+        return false;
+    /* What lies on nothing is the root of its namespace, or is in none. */
+    struct mnt_namespace *namespace = BPF_CORE_READ(mount, mnt_ns);
+    return namespace && BPF_CORE_READ(namespace, root) != mount;
+}
+
 /*
  * GADGET_PATH_STEPS names of a dentry and of what it lies in, towards the root, across mounts. A function of
  * its own, called again and again, so that the verifier has few turns of a loop to check.
+ *
+ * A step is done again if it met a rename, or a mount that is moved: each name and the place it has are of
+ * one moment. Of two renames on the way, the later may be seen without the earlier.
  */
 __noinline __u64 gadget_path_climb(void) {
     struct gadget_path_buffer *buffer = gadget_path_buffer();
@@ -118,9 +134,12 @@ __noinline __u64 gadget_path_climb(void) {
         if (dentry == mount_root) {
             struct mount *mount = (void *)vfsmount - bpf_core_field_offset(struct mount, mnt);
             struct mount *parent_mount = BPF_CORE_READ(mount, mnt_parent);
+            struct dentry *mountpoint = BPF_CORE_READ(mount, mnt_mountpoint);
+            if (gadget_mount_moves(mount, parent_mount, mountpoint))
+                continue;
             if (parent_mount == mount)
                 return GADGET_CLIMB_AT_TOP;
-            dentry = BPF_CORE_READ(mount, mnt_mountpoint);
+            dentry = mountpoint;
             vfsmount = (void *)parent_mount + bpf_core_field_offset(struct mount, mnt);
             mount_root = BPF_CORE_READ(vfsmount, mnt_root);
             continue;
