@@ -172,7 +172,8 @@ __noinline __u64 gadget_path_climb(void) {
  * It is what /proc shows (d_path, fs/d_path.c): " (deleted)" follows the name of a file that was; what lies
  * outside the process's root has its path from the root of the mount namespace, and what lies on a mount that
  * was detached, from there; what was moved out of a directory that is mounted elsewhere, is "/". Only a path
- * of more than 4095 bytes, which /proc does not show, has lost its beginning: it does not start with a slash.
+ * of more than 4095 bytes, which /proc does not show, or one that is never found at rest, has lost its
+ * beginning: it does not start with a slash.
  */
 __noinline __u64 gadget_walk_path(__u64 dentry_address, __u64 mount_address, __u64 root_dentry,
                                   __u64 root_mount) {
