@@ -1,6 +1,7 @@
 // Whether trace_exec knows what lies in an overlay's upper layer: of files that came there, or did not, in many ways.
 
 import { execFileSync } from 'node:child_process';
+import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { type ExecEvent, Ig, parseAccount, parseEvents } from '../ig.js';
 import { buildProgram } from '../live/programs.js';
@@ -129,7 +130,7 @@ describe('the upper layer of an overlay', () => {
 
   it('traces all kinds of files and loses none', async () => {
     const directory = temporaryDirectory();
-    buildProgram('tiny', directory, '-nostdlib', '-ffreestanding');
+    buildProgram('tiny', join(directory, 'tiny'), '-nostdlib', '-ffreestanding');
     const ig = await Ig.tracing(['run', 'trace_exec', '--host', '-o', 'json', '--ignore-failed=false']);
     for (const option of OPTIONS) {
       const script = SCRIPT.replace('METACOPY', option) + Object.values(DEEDS).map(steps).join('\n');
