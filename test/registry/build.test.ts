@@ -336,7 +336,7 @@ maps:
   });
 
   it('has the Wasm module say what it misses', async () => {
-    const folder = sample({ 'wasm/program.ts': WASM_SOURCE.replace("bytes('path')", "bytes('road')") });
+    const folder = sample({ 'wasm/program.ts': WASM_SOURCE.replace("text('path')", "text('road')") });
     expect(await refusal(folder)).toContain('field road of data source made');
   });
 });

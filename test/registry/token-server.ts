@@ -32,7 +32,7 @@ export interface Grant {
   /** `undefined` = anybody. */
   readonly user: string | undefined;
   readonly method: string;
-  /** What was asked for. */
+  /** What was asked for; the actions of each in alphabetical order, as the registry names them in any. */
   readonly scopes: readonly string[];
   /** What was given. */
   readonly access: readonly Access[];
@@ -96,7 +96,10 @@ export class TokenServer {
       response.writeHead(401).end(JSON.stringify({ details: 'incorrect username or password' }));
       return;
     }
-    const scopes = parameters.getAll('scope').flatMap((scope) => scope.split(' ').filter(Boolean));
+    const scopes = parameters
+      .getAll('scope')
+      .flatMap((scope) => scope.split(' ').filter(Boolean))
+      .map((scope) => scope.replace(/[a-z,]+$/, (actions) => actions.split(',').sort().join()));
     const access = scopes.map((scope) => accessFor(scope, user.name));
     this.grants.push({ user: user.name, method: request.method ?? '', scopes, access });
     const token = this.sign(user.name ?? '', access);
