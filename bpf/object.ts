@@ -1,5 +1,5 @@
 /** eBPF objects: what an ELF file says ({@link ObjectSpec}) and what the kernel holds of it ({@link BpfObject}). */
-import { accessSync, constants } from 'node:fs';
+import { accessSync, constants, readFileSync } from 'node:fs';
 import { attach, attachKindOf, parseSection, type AttachOptions } from './attach/index.js';
 import { checkObject } from './elf.js';
 import { BpfError, isSystemError, lastWarning, loadError } from './errors.js';
@@ -215,6 +215,16 @@ export class Program implements ProgramSpec {
    */
   attach(options: AttachOptions = {}): Link {
     return this.#attach(this, options);
+  }
+
+  /**
+   * How often the kernel passed the program over, because it was not done with it on the same CPU: it was interrupted
+   * there, or another task was preferred. `recursion_misses` of /proc/PID/fdinfo (bpf_prog_show_fdinfo,
+   * kernel/bpf/syscall.c), Linux 5.12; 0 on older kernels, which do not count it.
+   */
+  misses(): number {
+    const info = readFileSync(`/proc/self/fdinfo/${this.fd}`, 'latin1');
+    return Number(/^recursion_misses:\s*(\d+)/m.exec(info)?.[1] ?? 0);
   }
 }
 

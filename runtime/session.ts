@@ -95,7 +95,9 @@ export interface Account {
   readonly counts: Counts;
   /** Events the kernel side could not send, by cause. */
   readonly kernelLosses: ReadonlyMap<string, number>;
-  /** Of these, whose --fair held back. */
+  /** How often the kernel passed programs over that it was not done with on the same CPU, by their names. */
+  readonly passedOver: ReadonlyMap<string, number>;
+  /** Of the losses, whose --fair held back. */
   readonly heldBack: readonly HeldBackOf[];
   /** Events that were shown without the hash of their file. */
   readonly unhashed: Readonly<Record<HashFailure, number>>;
@@ -406,11 +408,13 @@ export class Session {
     const kernelLosses = new Map([...this.loaded.losses(), ...this.manager.losses()]);
     const heldBack = this.heldBack?.finish() ?? [];
     const counts = this.pipeline.counts();
+    const passedOver = this.loaded.passedOver();
     this.loaded.close();
     this.manager.close();
     return {
       counts,
       kernelLosses,
+      passedOver,
       unhashed: this.pipeline.unhashed,
       heldBack,
       ...(await this.endRecording(counts, kernelLosses)),

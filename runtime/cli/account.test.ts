@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { Control } from '../pipeline/control.js';
-import { accountLine, heldBackLine } from './account.js';
+import { accountLine, heldBackLine, passedOverLine } from './account.js';
 
 const counts = { ...new Control().counts(), read: 12, delivered: 10, filtered: 2 };
 
@@ -19,6 +19,23 @@ describe('the last line of a run', () => {
   it('is there with --verbose in any case', () => {
     expect(accountLine({ counts, kernelLosses: new Map() }, true)).toBe(
       '10 events delivered, 2 filtered out, 0 lost',
+    );
+  });
+});
+
+describe('the line on hooks that the kernel passed over', () => {
+  it('is not there when it passed over none', () => {
+    expect(passedOverLine(new Map())).toBeUndefined();
+  });
+
+  it('names the programs, and how often', () => {
+    const passedOver = new Map([
+      ['ig_sys_exit', 12],
+      ['other', 3],
+    ]);
+    expect(passedOverLine(passedOver)).toBe(
+      'Warning: the kernel passed over ig_sys_exit 12 times, other 3 times, as it was not done with it on the same CPU; ' +
+        'events may be missing',
     );
   });
 });

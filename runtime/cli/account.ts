@@ -28,6 +28,13 @@ export function unhashedLine(unhashed: Account['unhashed']): string | undefined 
   return `${count} events without the hash of their file (${told})`;
 }
 
+/** What is said of hooks that the kernel passed over; undefined when it did not. */
+export function passedOverLine(passedOver: ReadonlyMap<string, number>): string | undefined {
+  if (passedOver.size === 0) return undefined;
+  const told = [...passedOver].map(([program, times]) => `${program} ${times} times`).join(', ');
+  return `Warning: the kernel passed over ${told}, as it was not done with it on the same CPU; events may be missing`;
+}
+
 /** The line to print; undefined when nothing was lost, unless `always`. */
 export function accountLine(
   { counts, kernelLosses }: Pick<Account, 'counts' | 'kernelLosses'>,

@@ -9,7 +9,7 @@ import type { ViewColumn } from '../pipeline/messages.js';
 import { warmWorker } from '../pipeline/pipeline.js';
 import type { OpenOptions, OpenedGadget, Session, SessionOptions } from '../session.js';
 import { isSourceFolder, withFolderHint } from '../source-folder.js';
-import { accountLine, heldBackLine, unhashedLine } from './account.js';
+import { accountLine, heldBackLine, passedOverLine, unhashedLine } from './account.js';
 import { enginesOf, selectionOf } from './container-flags.js';
 import { waitForEnd } from './end.js';
 import { UsageError, fail, say } from './fail.js';
@@ -205,7 +205,12 @@ async function runGadget(
   const lines =
     reason === 'closed'
       ? []
-      : [heldBackLine(account.heldBack), accountLine(account, flags.verbose), unhashedLine(account.unhashed)];
+      : [
+          heldBackLine(account.heldBack),
+          passedOverLine(account.passedOver),
+          accountLine(account, flags.verbose),
+          unhashedLine(account.unhashed),
+        ];
   for (const line of lines) if (line !== undefined) say(line);
   if (account.unrecorded === undefined) return;
   say(`Warning: ${account.unrecorded} events are missing at the end of the recording ${flags.record ?? ''}`);

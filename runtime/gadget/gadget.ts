@@ -419,6 +419,12 @@ export class LoadedGadget {
     return losses;
   }
 
+  /** How often the kernel passed programs over, by their names; only those that it did. Not after `close`. */
+  passedOver(): Map<string, number> {
+    const programs = this.object.programs.map((program) => [program.name, program.misses()] as const);
+    return new Map(programs.filter(([, misses]) => misses > 0));
+  }
+
   /** Detaches the programs; the rings keep what they hold. */
   detach(): void {
     for (const link of this.links.splice(0)) link.close();
