@@ -9,6 +9,7 @@ import { ociArchitecture } from '../../dist/oci/descriptor.js';
 import { buildGadgetImage, readGadgetImage } from '../../dist/oci/gadget-image.js';
 import { Layout } from '../../dist/oci/layout.js';
 import { parseReference } from '../../dist/oci/reference.js';
+import { ARCHITECTURES } from '../../dist/runtime/build/ebpf.js';
 import { build as buildWasm } from '../../wasm/sdk/assemblyscript/build.js';
 
 export const ROOT = fileURLToPath(new URL('../..', import.meta.url));
@@ -66,7 +67,8 @@ function compileHost(source, output, flags) {
 
 /** @type {(source: string, output: string) => void} */
 function compileBpf(source, output) {
-  const flags = ['-O2', '-g', '-Wall', '-target', 'bpf', '-mcpu=v3', '-I', join(ROOT, 'bpf/include')];
+  const target = ['-target', 'bpf', '-mcpu=v3', `-D__TARGET_ARCH_${ARCHITECTURES[ociArchitecture()]}`];
+  const flags = ['-O2', '-g', '-Wall', ...target, '-I', join(ROOT, 'bpf/include')];
   execFileSync(findClang(), [...flags, '-c', join(SOURCES, source), '-o', output], { stdio: 'inherit' });
 }
 
