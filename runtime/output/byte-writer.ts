@@ -1,5 +1,7 @@
 // A growable run of bytes that outputs write into; reused for every batch, so that writing allocates nothing.
 
+import { MAX_DIGITS, putInt32, putInt64, putUint32, putUint64 } from './digits.js';
+
 const ENCODER = new TextEncoder();
 
 /**
@@ -23,15 +25,7 @@ export function constant(text: string): Piece {
   return { sizeBytes: bytes.length, words };
 }
 
-const DIGIT_0 = 0x30;
-/** `00` … `99`, each as one big-endian number. */
-const DIGIT_PAIRS = Uint16Array.from(
-  { length: 100 },
-  (_, i) => ((DIGIT_0 + Math.floor(i / 10)) << 8) | (DIGIT_0 + (i % 10)),
-);
-const MINUS = 0x2d;
 const HEX_DIGITS = ENCODER.encode('0123456789abcdef');
-const BILLION = 1_000_000_000;
 
 export class ByteWriter {
   /** Both are replaced when it grows: read them again after `ensure`. */
@@ -97,78 +91,26 @@ export class ByteWriter {
 
   /** Writes 0 … 2^32 − 1 in decimal. */
   uint32(value: number): void {
-    this.ensure(10);
-    const view = this.view;
-    const end = this.position + digitsOf(value);
-    let position = end;
-    // Seen to be unsigned and of 32 bits, it is divided without floating point.
-    let rest = value >>> 0;
-    while (rest >= 100) {
-      const hundredth = (rest / 100) >>> 0;
-      position -= 2;
-      view.setUint16(position, DIGIT_PAIRS[rest - hundredth * 100]!);
-      rest = hundredth;
-    }
-    if (rest < 10) view.setUint8(position - 1, DIGIT_0 + rest);
-    else view.setUint16(position - 2, DIGIT_PAIRS[rest]!);
-    this.position = end;
+    this.ensure(MAX_DIGITS);
+    this.position = putUint32(this.view, this.position, value);
   }
 
   /** Writes −2^31 … 2^32 − 1 in decimal. */
   int32(value: number): void {
-    if (value < 0) this.byte(MINUS);
-    this.uint32(value < 0 ? -value : value);
+    this.ensure(MAX_DIGITS);
+    this.position = putInt32(this.view, this.position, value);
   }
 
   /** Writes an unsigned 64-bit number, given as its halves, in decimal, exactly. */
   uint64(low: number, high: number): void {
-    if (high === 0) {
-      this.uint32(low);
-      return;
-    }
-    // A double is close enough for a quotient that is off by one at most; the remainder, a small number, is exact
-    // in 32-bit arithmetic.
-    let billions = Math.floor((high * 0x1_0000_0000 + low) / BILLION);
-    let rest = (low - Math.imul(billions, BILLION)) | 0;
-    if (rest < 0) {
-      billions--;
-      rest += BILLION;
-    } else if (rest >= BILLION) {
-      billions++;
-      rest -= BILLION;
-    }
-    if (billions <= 0xffff_ffff) {
-      this.uint32(billions);
-    } else {
-      const tens = Math.floor(billions / BILLION);
-      this.uint32(tens);
-      this.nineDigits(billions - tens * BILLION);
-    }
-    this.nineDigits(rest);
+    this.ensure(MAX_DIGITS);
+    this.position = putUint64(this.view, this.position, low, high);
   }
 
   /** Writes a signed 64-bit number, given as its halves, in decimal, exactly. */
   int64(low: number, high: number): void {
-    if (high >>> 31 === 0) {
-      this.uint64(low, high);
-      return;
-    }
-    this.byte(MINUS);
-    const negatedLow = -low >>> 0;
-    this.uint64(negatedLow, (~high + (negatedLow === 0 ? 1 : 0)) >>> 0);
-  }
-
-  private nineDigits(value: number): void {
-    this.ensure(9);
-    const view = this.view;
-    let rest = value | 0;
-    for (let i = this.position + 7; i > this.position; i -= 2) {
-      const hundredth = (rest / 100) | 0;
-      view.setUint16(i, DIGIT_PAIRS[rest - hundredth * 100]!);
-      rest = hundredth;
-    }
-    view.setUint8(this.position, DIGIT_0 + rest);
-    this.position += 9;
+    this.ensure(MAX_DIGITS);
+    this.position = putInt64(this.view, this.position, low, high);
   }
 
   /** Writes `bytes[start .. end)` as hexadecimal digits. */
@@ -180,15 +122,4 @@ export class ByteWriter {
       this.bytes[this.position++] = HEX_DIGITS[value & 15]!;
     }
   }
-}
-
-function digitsOf(value: number): number {
-  if (value < 100_000) {
-    if (value < 100) return value < 10 ? 1 : 2;
-    if (value < 1000) return 3;
-    return value < 10_000 ? 4 : 5;
-  }
-  if (value < 10_000_000) return value < 1_000_000 ? 6 : 7;
-  if (value < 100_000_000) return 8;
-  return value < BILLION ? 9 : 10;
 }

@@ -2,44 +2,11 @@
 
 import { type Batch, Span } from '../data/batch.js';
 import type { DataSource } from '../data/data-source.js';
-import {
-  type Existence,
-  type Field,
-  type Locator,
-  locateTail,
-  locatorOf,
-  standsAt,
-  undefinedBytesOf,
-} from '../data/field.js';
+import { type Existence, type Field, locateTail, locatorOf, undefinedBytesOf } from '../data/field.js';
 import { type ByteWriter, type Piece, constant } from './byte-writer.js';
-import {
-  type IntegerKind,
-  type ValueStyle,
-  type ValueWriter,
-  isIntegerKind,
-  valueWriterOf,
-  writeInteger,
-} from './values.js';
-
-/**
- * One member of an object. All have the same properties, used or not: the engine reads objects of one shape fastest.
- * What stands in the record itself is not reached through `locate`, whose call would cost more than its work.
- */
-interface Member {
-  readonly key: Piece;
-  /** Writes the struct that the member is, if it is one. */
-  readonly object: RecordWriter | undefined;
-  /** The kind of an integer that stands in the record. */
-  readonly integer: IntegerKind | undefined;
-  /** The bytes that mean "undefined" in place of the integer. */
-  readonly marker: Uint8Array | undefined;
-  readonly isTail: boolean;
-  /** Where in the record the integer, or the place of the tail, stands. */
-  readonly offset: number;
-  /** For all fields; integers in the record need neither. */
-  readonly locate: Locator;
-  readonly write: ValueWriter;
-}
+import { Code } from './code.js';
+import { MAX_DIGITS, putInt32, putInt64, putUint32, putUint64 } from './digits.js';
+import { type IntegerKind, type ValueStyle, isIntegerKind, valueWriterOf } from './values.js';
 
 /** How a format writes objects. */
 export interface TreeStyle extends ValueStyle {
@@ -81,46 +48,159 @@ export function compileRecord(fields: readonly Field[], style: TreeStyle, depth 
     }
     node.field = field;
   }
-  return objectWriter(root, style, depth, new Span());
+  return new RecordCompiler(style).compile(root, depth);
 }
 
 /**
- * Every member starts with a separator, and the object's opening bracket overwrites the first one: no member
- * needs to know whether others were left out before it.
+ * Writes the source of a record's function. In it, `p` is where the next byte goes in `out`, which always has room for
+ * all pieces and numbers of a record, and `at` is where the record begins in `records`.
  */
-function objectWriter(node: Node, style: TreeStyle, depth: number, span: Span): RecordWriter {
-  const names = [...node.children.keys()].sort();
-  const members = names.map((name) => compileMember(name, node.children.get(name)!, style, depth, span));
-  const exists = existenceOf(node);
-  const { open } = style;
-  const close = constant(style.close(depth));
-  // One loop, no function per member: the engine then inlines most of what is called.
-  return (batch, row, writer) => {
-    if (exists !== undefined && !exists(batch, row)) return false;
-    const start = writer.position;
-    for (let i = 0; i < members.length; i++) {
-      const member = members[i]!;
-      if (member.integer !== undefined) {
-        const at = batch.offsets[row]! + member.offset;
-        if (member.marker !== undefined && standsAt(batch.bytes, at, member.marker)) continue;
-        writer.raw(member.key);
-        writeInteger(member.integer, batch.view, at, writer);
-      } else if (member.object !== undefined) {
-        const before = writer.position;
-        writer.raw(member.key);
-        if (!member.object(batch, row, writer)) writer.position = before;
-      } else if (
-        member.isTail ? locateTail(batch, row, member.offset, span) : member.locate(batch, row, span)
-      ) {
-        writer.raw(member.key);
-        member.write(span, writer);
-      }
+class RecordCompiler {
+  private readonly style: TreeStyle;
+  private readonly code = new Code();
+  private readonly span = new Span();
+  /** What the pieces and numbers of a record take, at most. */
+  private readonly room = { sizeBytes: 0 };
+  private objects = 0;
+
+  constructor(style: TreeStyle) {
+    this.style = style;
+  }
+
+  compile(root: Node, depth: number): RecordWriter {
+    const { code, room } = this;
+    code.add(
+      `const at = batch.offsets[row];`,
+      `const records = batch.view;`,
+      `writer.ensure(${code.value(room)}.sizeBytes);`,
+      `let out = writer.view;`,
+      `let p = writer.position;`,
+    );
+    const before = this.addMembers(root, depth);
+    code.add(`if (p === ${before}) return false;`);
+    this.addBrackets(before, depth);
+    code.add(`writer.position = p;`, `return true;`);
+    return code.compile(['batch', 'row', 'writer']) as RecordWriter;
+  }
+
+  /** Returns what the place before the first member is called; nothing is written when no member is defined. */
+  private addMembers(node: Node, depth: number): string {
+    const before = `start${this.objects++}`;
+    this.code.add(`const ${before} = p;`);
+    const exists = existenceOf(node);
+    if (exists !== undefined) this.code.add(`if (${this.code.value(exists)}(batch, row)) {`);
+    for (const name of [...node.children.keys()].sort())
+      this.addMember(name, node.children.get(name)!, depth);
+    if (exists !== undefined) this.code.add(`}`);
+    return before;
+  }
+
+  /**
+   * Every member starts with a separator, and the object's opening bracket overwrites the first one: no member
+   * needs to know whether others were left out before it.
+   */
+  private addBrackets(before: string, depth: number): void {
+    if (this.style.open !== undefined) this.code.add(`out.setUint8(${before}, ${this.style.open});`);
+    this.addText(this.style.close(depth));
+  }
+
+  /** A name that is both a value and a struct is written as the struct: a key must not stand twice. */
+  private addMember(name: string, node: Node, depth: number): void {
+    const isObject = node.children.size > 0;
+    const key = this.style.key(name, depth, isObject);
+    if (isObject) this.addObject(key, node, depth + 1);
+    else this.addValue(key, node.field!);
+  }
+
+  private addObject(key: string, node: Node, depth: number): void {
+    const { code } = this;
+    code.add(`{`, `const before = p;`);
+    this.addText(key);
+    const start = this.addMembers(node, depth);
+    code.add(`if (p === ${start}) p = before;`, `else {`);
+    this.addBrackets(start, depth);
+    code.add(`}`, `}`);
+  }
+
+  private addValue(key: string, field: Field): void {
+    const { code } = this;
+    const { kind, location } = field;
+    const isInteger = field.length === 1 && isIntegerKind(kind);
+    const span = code.value(this.span);
+    if (location.in === 'record' && isInteger) {
+      const place = `at + ${location.offset}`;
+      const marker = undefinedBytesOf(field, location.size);
+      code.add(marker === undefined ? `{` : `if (${standsNotAt(place, marker)}) {`);
+      this.addInteger(key, kind, 'records', place);
+    } else {
+      if (location.in === 'tail')
+        code.add(`if (${code.value(locateTail)}(batch, row, ${location.offset}, ${span})) {`);
+      else code.add(`if (${code.value(locatorOf(field))}(batch, row, ${span})) {`);
+      if (isInteger) this.addInteger(key, kind, `${span}.view`, `${span}.start`);
+      else this.addOther(key, field);
     }
-    if (writer.position === start) return false;
-    if (open !== undefined) writer.bytes[start] = open;
-    writer.raw(close);
-    return true;
-  };
+    code.add(`}`);
+  }
+
+  private addInteger(key: string, kind: IntegerKind, view: string, place: string): void {
+    const { code } = this;
+    if (kind === 'bool') {
+      code.add(`if (${view}.getUint8(${place}) === 0) {`);
+      this.addText(`${key}false`);
+      code.add(`} else {`);
+      this.addText(`${key}true`);
+      code.add(`}`);
+      return;
+    }
+    this.addText(key);
+    this.room.sizeBytes += MAX_DIGITS;
+    const { put, read } = INTEGERS[kind];
+    code.add(`p = ${code.value(put)}(out, p, ${read(view, place)});`);
+  }
+
+  /** A value of no certain size: its writer makes the room, and may replace `out`. */
+  private addOther(key: string, field: Field): void {
+    const { code } = this;
+    this.addText(key);
+    code.add(
+      `writer.position = p;`,
+      `${code.value(valueWriterOf(field, this.style))}(${code.value(this.span)}, writer);`,
+      `writer.ensure(${code.value(this.room)}.sizeBytes);`,
+      `out = writer.view;`,
+      `p = writer.position;`,
+    );
+  }
+
+  private addText(text: string): void {
+    const piece: Piece = constant(text);
+    this.room.sizeBytes += piece.words.byteLength;
+    this.code.addPiece(piece);
+  }
+}
+
+interface Integer {
+  readonly put: (view: DataView, at: number, ...value: [number, number]) => number;
+  /** The source of its arguments. */
+  readonly read: (view: string, place: string) => string;
+}
+
+const halves = (view: string, place: string): string =>
+  `${view}.getUint32(${place}, true), ${view}.getUint32(${place} + 4, true)`;
+
+const INTEGERS: Readonly<Record<Exclude<IntegerKind, 'bool'>, Integer>> = {
+  int8: { put: putInt32, read: (view, place) => `${view}.getInt8(${place})` },
+  int16: { put: putInt32, read: (view, place) => `${view}.getInt16(${place}, true)` },
+  int32: { put: putInt32, read: (view, place) => `${view}.getInt32(${place}, true)` },
+  int64: { put: putInt64, read: halves },
+  uint8: { put: putUint32, read: (view, place) => `${view}.getUint8(${place})` },
+  uint16: { put: putUint32, read: (view, place) => `${view}.getUint16(${place}, true)` },
+  uint32: { put: putUint32, read: (view, place) => `${view}.getUint32(${place}, true)` },
+  uint64: { put: putUint64, read: halves },
+};
+
+/** The source that tells whether a record's bytes at `place` are others than `marker`. */
+function standsNotAt(place: string, marker: Uint8Array): string {
+  return Array.from(marker, (byte, i) => `records.getUint8(${place} + ${i}) !== ${byte}`).join(' || ');
 }
 
 /** What tells that none of an object's members is defined, where one function tells it of all. */
@@ -136,41 +216,4 @@ function existenceOf({ children }: Node): Existence | undefined {
 
 function existenceOfField({ location }: Field): Existence | undefined {
   return location.in === 'derived' ? location.exists : undefined;
-}
-
-/** A name that is both a value and a struct is written as the struct: a key must not stand twice. */
-function compileMember(name: string, node: Node, style: TreeStyle, depth: number, span: Span): Member {
-  const isObject = node.children.size > 0;
-  const key = constant(style.key(name, depth, isObject));
-  return isObject
-    ? objectMember(key, objectWriter(node, style, depth + 1, span))
-    : valueMember(key, node.field!, style);
-}
-
-function objectMember(key: Piece, object: RecordWriter): Member {
-  return {
-    key,
-    object,
-    integer: undefined,
-    marker: undefined,
-    isTail: false,
-    offset: 0,
-    locate: () => false,
-    write: () => undefined,
-  };
-}
-
-function valueMember(key: Piece, field: Field, style: TreeStyle): Member {
-  const { kind, length, location } = field;
-  const isInteger = location.in === 'record' && length === 1 && isIntegerKind(kind);
-  return {
-    key,
-    object: undefined,
-    integer: isInteger ? kind : undefined,
-    marker: isInteger ? undefinedBytesOf(field, location.size) : undefined,
-    isTail: location.in === 'tail',
-    offset: isInteger || location.in === 'tail' ? location.offset : 0,
-    locate: locatorOf(field),
-    write: valueWriterOf(field, style),
-  };
 }
