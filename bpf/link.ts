@@ -1,7 +1,7 @@
 /** An attachment of one program: closing it detaches the program. */
 import { closeSync, openSync } from 'node:fs';
 import { BpfError, isSystemError, permissionError } from './errors.js';
-import type { NativeLink } from './native.js';
+import { native, type NativeLink } from './native.js';
 
 export interface ReadOptions {
   /** Read in this network namespace (`/proc/PID/ns/net`): socket iterators list one namespace. */
@@ -11,6 +11,11 @@ export interface ReadOptions {
 }
 
 const DEFAULT_MAX_BYTES = 64 << 20;
+
+/** Waits until every program that was running has ended: after its detachment, one may for a moment. */
+export function waitForPrograms(): void {
+  native().waitForPrograms();
+}
 
 export class Link {
   readonly program: string;

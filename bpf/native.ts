@@ -108,6 +108,8 @@ export interface Native {
   };
   RingReader: new (fd: number, ringSizeBytes: number) => NativeRing;
   writeSome(fd: number, bytes: Uint8Array, start: number, end: number, timeoutMs: number): number;
+  unreadBytes(fd: number): number;
+  waitForPrograms(): void;
   readFileBelow(root: string, path: string, maxBytes: number): Promise<Uint8Array>;
   numPossibleCpus(): number;
   bootToEpochNs(): bigint;

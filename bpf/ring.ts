@@ -70,6 +70,19 @@ export class RingReader {
     return this.#native.drain(buffer, offsets, recordsAt, minRecordSize, end);
   }
 
+  /** Drops all committed records; returns how many there were. */
+  discardAll(): number {
+    const buffer = new Uint8Array(4096);
+    const offsets = new Uint32Array(buffer.length / 8 + 1);
+    const skipped = this.skipped;
+    let count = 0;
+    for (let before = -1; before < this.consumed;) {
+      before = this.consumed;
+      count += this.drain(buffer, offsets, 0, 0);
+    }
+    return count + this.skipped - skipped;
+  }
+
   /** Unmaps the ring; what it holds stays for the next reader. */
   close(): void {
     this.#native.close();

@@ -17,3 +17,8 @@ export function writeSome(
     throw new RangeError(`${start}..${end} is not within the ${bytes.length} bytes to write`);
   return native().writeSome(fd, bytes, start, end, timeoutMs);
 }
+
+/** How many bytes the pipe `fd` holds that nobody has read; 0 for what is no pipe. */
+export function unreadBytes(fd: number): number {
+  return native().unreadBytes(fd);
+}

@@ -430,9 +430,15 @@ export class Session {
     const { endRecording } = await import('./recording/writer.js');
     const { recorded, made } = this.pipeline;
     const unrecorded = counts.read - made - counts.lostTooLarge - recorded;
-    const losses = new Map([...kernelLosses, ['record too large', counts.lostTooLarge]]);
-    if (!this.pipeline.recordingFailed) endRecording(this.recordFd, { losses });
+    const { recordingFailed } = this.pipeline;
+    const leftOver = recordingFailed ? 0 : unrecorded;
+    const losses = new Map([
+      ...kernelLosses,
+      ['record too large', counts.lostTooLarge],
+      ['left over at the end', leftOver],
+    ]);
+    if (!recordingFailed) endRecording(this.recordFd, { losses });
     closeSync(this.recordFd);
-    return this.pipeline.recordingFailed ? { unrecorded } : {};
+    return recordingFailed ? { unrecorded } : {};
   }
 }

@@ -1,8 +1,10 @@
 // The native addon: the classes and functions bpf/native.ts declares. Arguments are checked in TypeScript;
 // this side assumes them right and only moves bytes and fds. All state belongs to one JavaScript environment,
 // so that every worker thread can load it.
+#include <linux/membarrier.h>
 #include <mutex>
 #include <sys/mount.h>
+#include <sys/syscall.h>
 #include <time.h>
 
 #include "below.h"
@@ -56,6 +58,14 @@ Napi::Value boot_now_ns(const Napi::CallbackInfo &info) {
     return Napi::Number::New(info.Env(), boot.tv_sec * 1e9 + boot.tv_nsec);
 }
 
+// waitForPrograms(): returns when every program that was running has ended. Programs run in RCU read sections
+// (kernel/trace/bpf_trace.c, __bpf_trace_run), and this command is synchronize_rcu() (kernel/sched/membarrier.c),
+// which the kernel refuses where CPUs run without a tick; some milliseconds do there.
+void wait_for_programs(const Napi::CallbackInfo &) {
+    if (syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0))
+        usleep(20'000);
+}
+
 // Sections of programs for network interfaces with more in their names than libbpf 1.1 takes: a direction, a
 // name.
 void register_sections() {
@@ -78,6 +88,8 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
     exports.Set("RingReader", RingReader::define(env));
     exports.Set("readFileBelow", Napi::Function::New<BelowRead::start>(env));
     exports.Set("writeSome", Napi::Function::New<write_some>(env));
+    exports.Set("unreadBytes", Napi::Function::New<unread_bytes>(env));
+    exports.Set("waitForPrograms", Napi::Function::New<wait_for_programs>(env));
     exports.Set("numPossibleCpus", Napi::Function::New<num_possible_cpus>(env));
     exports.Set("libbpfVersion", Napi::Function::New<libbpf_version>(env));
     exports.Set("bootToEpochNs", Napi::Function::New<boot_to_epoch_ns>(env));

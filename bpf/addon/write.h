@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
@@ -61,6 +62,15 @@ inline Napi::Value write_some(const Napi::CallbackInfo &info) {
     if (written < 0 && errno != EAGAIN && errno != EINTR)
         throw system_error(info.Env(), errno, "writing the output");
     return Napi::Number::New(info.Env(), std::max<ssize_t>(written, 0));
+}
+
+// unreadBytes(fd): what a pipe holds, its reader gone or not; 0 for other files.
+inline Napi::Value unread_bytes(const Napi::CallbackInfo &info) {
+    int fd = int_of(info[0]), size = 0;
+    struct stat file;
+    if (fstat(fd, &file) || !S_ISFIFO(file.st_mode) || ioctl(fd, FIONREAD, &size))
+        size = 0;
+    return Napi::Number::New(info.Env(), size);
 }
 
 } // namespace ig

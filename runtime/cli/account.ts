@@ -11,6 +11,7 @@ const CAUSES: Partial<Record<Counter, string>> = {
   lostUnnamed: 'container not known in time',
   lostOutput: 'output not read',
   lostTooLarge: 'record too large',
+  lostAtEnd: 'left over at the end',
 };
 
 const UNHASHED: Readonly<Record<HashFailure, string>> = {
@@ -35,13 +36,18 @@ export function passedOverLine(passedOver: ReadonlyMap<string, number>): string 
   return `Warning: the kernel passed over ${told}, as it was not done with it on the same CPU; events may be missing`;
 }
 
-/** The line to print; undefined when nothing was lost, unless `always`. */
+/**
+ * The line to print; undefined when nothing was lost, unless `always`. That the output was not read is no loss when
+ * its reader has `closed` it.
+ */
 export function accountLine(
   { counts, kernelLosses }: Pick<Account, 'counts' | 'kernelLosses'>,
   always: boolean,
+  closed = false,
 ): string | undefined {
   const losses = [...kernelLosses, ...userLosses(counts)].filter(([, count]) => count > 0);
-  if (losses.length === 0 && !always) return undefined;
+  const told = losses.filter(([cause]) => !closed || cause !== CAUSES.lostOutput);
+  if (told.length === 0 && !always) return undefined;
   const filtered = counts.filtered > 0 ? `, ${counts.filtered} filtered out` : '';
   const lost = losses.reduce((sum, [, count]) => sum + count, 0);
   const causes = losses.map(([cause, count]) => `${count} ${cause}`).join(', ');

@@ -201,17 +201,14 @@ async function runGadget(
   const reason = await end.reason;
   unfollow?.();
   const account = await session.stop();
-  if (reason instanceof Error) fail(reason, flags.verbose);
-  const lines =
-    reason === 'closed'
-      ? []
-      : [
-          heldBackLine(account.heldBack),
-          passedOverLine(account.passedOver),
-          accountLine(account, flags.verbose),
-          unhashedLine(account.unhashed),
-        ];
+  const lines = [
+    heldBackLine(account.heldBack),
+    passedOverLine(account.passedOver),
+    accountLine(account, flags.verbose, reason === 'closed'),
+    unhashedLine(account.unhashed),
+  ];
   for (const line of lines) if (line !== undefined) say(line);
+  if (reason instanceof Error) fail(reason, flags.verbose);
   if (account.unrecorded === undefined) return;
   say(`Warning: ${account.unrecorded} events are missing at the end of the recording ${flags.record ?? ''}`);
   process.exitCode = 1;

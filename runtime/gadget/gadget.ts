@@ -13,6 +13,7 @@ import {
   hasKernelBtf,
   KERNEL_BTF_PATH,
   parseBtf,
+  waitForPrograms,
 } from '../../bpf/index.js';
 import { bootToEpochNs } from '../../bpf/clock.js';
 import type { DataSourceSpec } from '../data/spec.js';
@@ -425,9 +426,10 @@ export class LoadedGadget {
     return new Map(programs.filter(([, misses]) => misses > 0));
   }
 
-  /** Detaches the programs; the rings keep what they hold. */
+  /** Detaches the programs and waits for the end of those that run; the rings keep what they hold. */
   detach(): void {
     for (const link of this.links.splice(0)) link.close();
+    waitForPrograms();
   }
 
   /** Detaches and frees everything. `losses` still answers. */

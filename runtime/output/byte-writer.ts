@@ -26,6 +26,8 @@ export function constant(text: string): Piece {
 }
 
 const HEX_DIGITS = ENCODER.encode('0123456789abcdef');
+/** More than a pipe of the usual 64 KiB holds of all but the shortest rows; a power of two. */
+const FEWEST_ROW_ENDS = 16 * 1024;
 
 export class ByteWriter {
   /** Both are replaced when it grows: read them again after `ensure`. */
@@ -33,6 +35,12 @@ export class ByteWriter {
   view: DataView;
   /** Where the next byte goes. */
   position = 0;
+  /** What was written before the last `clear`. */
+  private clearedBytes = 0;
+  private rows = 0;
+  private clearedRows = 0;
+  /** Where the last rows end, in bytes since the first byte of all; row `n` at `n` modulo the length. */
+  private rowEnds = new Float64Array(FEWEST_ROW_ENDS);
 
   constructor(sizeBytes: number = 64 * 1024) {
     this.bytes = new Uint8Array(sizeBytes);
@@ -45,7 +53,33 @@ export class ByteWriter {
   }
 
   clear(): void {
+    this.clearedBytes += this.position;
+    this.clearedRows = this.rows;
     this.position = 0;
+  }
+
+  /** What has been written so far completes a row. */
+  endRow(): void {
+    if (this.rows - this.clearedRows === this.rowEnds.length) this.growRowEnds();
+    this.rowEnds[this.rows & (this.rowEnds.length - 1)] = this.clearedBytes + this.position;
+    this.rows++;
+  }
+
+  /** How many rows are not complete without the last `sizeBytes` of all that was written, cleared or not. */
+  rowsWithin(sizeBytes: number): number {
+    const { rowEnds, rows } = this;
+    const start = this.clearedBytes + this.position - sizeBytes;
+    const known = Math.min(rows, rowEnds.length);
+    let within = 0;
+    while (within < known && rowEnds[(rows - 1 - within) & (rowEnds.length - 1)]! > start) within++;
+    return within;
+  }
+
+  private growRowEnds(): void {
+    const grown = new Float64Array(this.rowEnds.length * 2);
+    for (let row = this.clearedRows; row < this.rows; row++)
+      grown[row & (grown.length - 1)] = this.rowEnds[row & (this.rowEnds.length - 1)]!;
+    this.rowEnds = grown;
   }
 
   /** Makes room for `sizeBytes` more. */

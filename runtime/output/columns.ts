@@ -57,7 +57,7 @@ export function columnsOutput(specs: readonly ColumnSpec[], widthColumns?: numbe
     usedFields: () => specs.map((spec) => spec.field),
     header: (writer) => writeHeader(cells, writer),
     write: (batch, writer, rows) =>
-      forEachKept(batch, rows, (row) => writeRow(cells, batch, row, span, writer)),
+      forEachKept(batch, writer, rows, (row) => writeRow(cells, batch, row, span, writer)),
   };
 }
 

@@ -59,7 +59,7 @@ function treeOutput(
       const isArray = source.type === 'array';
       if (isArray) writer.byte(OPEN_ARRAY);
       const start = writer.position;
-      const written = forEachKept(batch, rows, (row) => {
+      const written = forEachKept(batch, writer, rows, (row) => {
         if (isArray) {
           if (writer.position > start) writer.byte(COMMA);
           writer.raw(elementSpace);

@@ -19,9 +19,10 @@ export interface Output {
   resize?(widthColumns: number): void;
 }
 
-/** Calls `visit` for each kept record in the order asked for; returns how many there were. */
+/** Calls `visit` for each kept record in the order asked for, which writes it as a row; returns how many there were. */
 export function forEachKept(
   batch: Batch,
+  writer: ByteWriter,
   rows: Uint32Array | undefined,
   visit: (row: number) => void,
 ): number {
@@ -31,6 +32,7 @@ export function forEachKept(
     const row = rows === undefined ? i : rows[i]!;
     if (batch.keep[row] === 0) continue;
     visit(row);
+    writer.endRow();
     written++;
   }
   return written;

@@ -31,7 +31,7 @@ export function yamlOutput(source: DataSource): Output {
     usedFields: () => fields,
     write: (batch, writer, rows) => {
       if (isArray) writer.raw(DOCUMENT);
-      const written = forEachKept(batch, rows, (row) => {
+      const written = forEachKept(batch, writer, rows, (row) => {
         if (!isArray) writer.raw(DOCUMENT);
         const start = writer.position;
         // The first key of an element is written as `\n  key`: the dash goes where its indentation begins.

@@ -171,7 +171,7 @@ export class Chain {
     this.countUnhashed(batch);
     const rows = output.write(batch, writer, order?.(batch));
     control.add('filtered', batch.count - apart - rows);
-    control.add(writer.position === 0 || sink.flush(writer) ? 'delivered' : 'lostOutput', rows);
+    sink.flush(writer, rows);
   }
 
   private countUnhashed(batch: Batch): void {

@@ -6,6 +6,7 @@ const STOP = 0;
 const GUEST_SEQUENCE = 1;
 const GUEST_MODULE = 2;
 const SWAPPING = 3;
+const CONDEMNED = 4;
 const COUNTERS_AT_BYTES = 64;
 
 /** What became of records; `read = delivered + filtered + lost*`, once the worker is done. */
@@ -21,6 +22,8 @@ export const COUNTERS = [
   'lostOutput',
   /** Larger than any batch. */
   'lostTooLarge',
+  /** Neither the worker that failed nor another has got to them. */
+  'lostAtEnd',
 ] as const;
 
 /** Places behind the counters. */
@@ -110,13 +113,37 @@ export class Control {
     Atomics.add(this.flags, GUEST_SEQUENCE, 1);
   }
 
+  /** Does not return to a worker that is condemned: what it was doing is lost, as is said by then. */
   leaveGuest(): void {
     Atomics.add(this.flags, GUEST_SEQUENCE, 1);
+    Atomics.wait(this.flags, CONDEMNED, 1);
+  }
+
+  /**
+   * Makes sure that a worker that is in the guest, for that visit, does not come out of it before it is terminated.
+   * False when it has come out.
+   */
+  condemn(visit: number): boolean {
+    Atomics.store(this.flags, CONDEMNED, 1);
+    if (visit % 2 === 1 && this.guestSequence === visit) return true;
+    this.pardon();
+    return false;
+  }
+
+  /** Whether what the worker, which is dead, had read and not finished with is lost for a module's sake. */
+  get isLostInGuest(): boolean {
+    return this.guestSequence % 2 === 1 || Atomics.load(this.flags, CONDEMNED) === 1;
+  }
+
+  private pardon(): void {
+    Atomics.store(this.flags, CONDEMNED, 0);
+    Atomics.notify(this.flags, CONDEMNED);
   }
 
   /** The worker is dead, so it is in no module. */
   abandonGuest(): void {
-    if (this.guestSequence % 2 === 1) this.leaveGuest();
+    if (this.guestSequence % 2 === 1) Atomics.add(this.flags, GUEST_SEQUENCE, 1);
+    this.pardon();
     this.isStartingOthers = false;
   }
 

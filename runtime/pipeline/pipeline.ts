@@ -1,6 +1,7 @@
 // The main thread's side of a pipeline: starts its worker, watches over the guest, replaces a worker that hangs.
 
 import { Worker } from 'node:worker_threads';
+import { RingReader } from '../../bpf/ring.js';
 import type { TableChange } from '../containers/change.js';
 import type { FileToHash, HashedFile, HashFailure } from '../hashing/file.js';
 import { Control, type Counts } from './control.js';
@@ -46,8 +47,10 @@ export interface PipelineListener {
 
 const WATCH_EVERY_MS = 100;
 const START_BUDGET_MS = 10_000;
-/** A stop flushes what is captured; a reader of the output who takes longer loses the rest, counted. */
+/** What a stop has for the work left, beside the time that a module may take for a batch. */
 const STOP_BUDGET_MS = 900;
+/** How long it waits, beyond that, for a worker that is in no module: it is at work, on a busy machine. */
+const STOP_PATIENCE_MS = 20_000;
 
 /** A worker that loads its code while the main thread has other things to do; give it to `Pipeline.start`. */
 export function warmWorker(): Worker {
@@ -134,13 +137,16 @@ export class Pipeline {
   /** Prints the header and starts reading. */
   begin(): void {
     this.post({ type: 'begin', printHeader: true });
-    let visit = 0;
-    let since = 0;
+    let [visit, spentMs, lookedMs] = [0, 0, performance.now()];
     this.watchdog = setInterval(() => {
       const sequence = this.control.guestSequence;
-      const now = performance.now();
-      if (!this.isReady || sequence % 2 === 0 || sequence !== visit) [visit, since] = [sequence, now];
-      else if (now - since > this.config.guestBudgetMs) void this.replaceWorker('time');
+      const nowMs = performance.now();
+      // While nobody could look, as ig was suspended, the module could not work either.
+      spentMs += Math.min(nowMs - lookedMs, 2 * WATCH_EVERY_MS);
+      lookedMs = nowMs;
+      if (!this.isReady || sequence % 2 === 0 || sequence !== visit) [visit, spentMs] = [sequence, 0];
+      else if (spentMs > this.config.guestBudgetMs && this.control.condemn(visit))
+        void this.replaceWorker('time');
     }, WATCH_EVERY_MS);
   }
 
@@ -208,26 +214,43 @@ export class Pipeline {
     this.stopping = true;
     this.control.stop();
     await this.terminating;
-    if (this.worker !== undefined) {
-      const done = new Promise<void>((resolve) => (this.finished = resolve));
-      const timer = setTimeout(() => this.finished?.(), STOP_BUDGET_MS + this.config.guestBudgetMs);
-      await done;
-      clearTimeout(timer);
-      if (this.worker !== undefined) await this.endHanging(this.worker);
-    }
+    if (this.worker !== undefined) await this.awaitEnd(this.worker);
     this.worker = undefined;
     this.endSwap('the run has ended');
-    this.control.settle(this.control.guestSequence % 2 === 1 ? 'lostGuest' : 'lostOutput');
+    this.control.settle(this.control.isLostInGuest ? 'lostGuest' : 'lostAtEnd');
+    this.countLeft();
   }
 
-  /** Ends a worker that does not come to its end. */
-  private async endHanging(worker: Worker): Promise<void> {
-    const module = this.moduleInside;
+  /** Waits for a worker to come to its end, and ends one that does not. */
+  private async awaitEnd(worker: Worker): Promise<void> {
+    const done = new Promise<void>((resolve) => (this.finished = resolve));
+    const limitMs = STOP_BUDGET_MS + this.config.guestBudgetMs;
+    let spentMs = 0;
+    const timer = setInterval(() => {
+      spentMs += WATCH_EVERY_MS;
+      if (spentMs <= limitMs) return;
+      if (spentMs > limitMs + STOP_PATIENCE_MS || this.control.condemn(this.control.guestSequence))
+        this.finished?.();
+    }, WATCH_EVERY_MS);
+    await done;
+    clearInterval(timer);
+    if (this.worker === undefined) return;
     await worker.terminate();
-    if (module === undefined) return;
+    if (!this.control.isLostInGuest) return;
     this.listener.warn(
-      `${module} took longer than ${this.config.guestBudgetMs} ms when the run ended and was stopped; what it was given is lost`,
+      `${this.nameOf(this.control.guestModule)} took longer than ${this.config.guestBudgetMs} ms when the run ended and was stopped; what it was given is lost`,
     );
+  }
+
+  /** Counts what the worker left in the rings, as it failed or was ended. */
+  private countLeft(): void {
+    for (const { fd, sizeBytes } of this.config.rings) {
+      const ring = new RingReader(fd, sizeBytes);
+      const left = ring.discardAll();
+      ring.close();
+      this.control.add('read', left);
+      this.control.add('lostAtEnd', left);
+    }
   }
 
   /** The module that the worker is in now. */

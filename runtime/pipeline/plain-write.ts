@@ -1,17 +1,17 @@
 // Writes output where there is no native addon: on machines that cannot trace, too.
 
 import { closeSync, constants, fstatSync, openSync, writeSync } from 'node:fs';
-import type { WriteSome } from './sink.js';
+import type { SinkPort } from './sink.js';
 
 const { O_NONBLOCK, O_NOCTTY, O_WRONLY } = constants;
 /** How often a reader that takes nothing is tried again. */
 const RETRY_MS = 5;
 
 /**
- * A {@link WriteSome} for the descriptor `fd`. Where the system lets a pipe or terminal be opened a second time, as
+ * A `write` for the descriptor `fd`. Where the system lets a pipe or terminal be opened a second time, as
  * Linux does, a reader that takes nothing does not hold it longer than the time it is given.
  */
-export function plainWrite(fd: number): WriteSome {
+export function plainWrite(fd: number): SinkPort['write'] {
   const own = reopen(fd) ?? fd;
   const pause = new Int32Array(new SharedArrayBuffer(4));
   return (_, bytes, start, end, timeoutMs) => {

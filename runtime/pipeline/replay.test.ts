@@ -27,7 +27,7 @@ import { Control, type Counts } from './control.js';
 import type { Replayed, WorkerConfig } from './messages.js';
 import { replay } from './replay.js';
 import { Modules } from './modules.js';
-import { Sink } from './sink.js';
+import { Sink, type SinkPort } from './sink.js';
 
 interface Shown {
   readonly events: readonly Record<string, unknown>[];
@@ -69,10 +69,11 @@ function showOpen(
     replay: { fd, framesAt, position: shared.buffer, ...(selection === undefined ? {} : { selection }) },
   };
   let text = '';
-  const sink = new Sink(1, control, (_, bytes, start, end) => {
+  const write: SinkPort['write'] = (_, bytes, start, end) => {
     text += Buffer.from(bytes.subarray(start, end)).toString();
     return end - start;
-  });
+  };
+  const sink = new Sink(1, control, { write, unread: () => 0 });
   const [view, names, hashes] = [new ContainerView(), new RecordedNames(), new HashTable()];
   const modules = new Modules(control, () => undefined);
   const chainParts = {

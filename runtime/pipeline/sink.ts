@@ -1,61 +1,71 @@
-// Writes output bytes to an fd; gives up when the reader is gone, or slower than a stop may wait.
+// Writes output bytes to an fd; gives up when the reader is gone, or slower than a stop may wait. Counts what became of
+// the rows: those are delivered of which the reader has every byte.
 
 import type { ByteWriter } from '../output/byte-writer.js';
 import type { Control } from './control.js';
 
 /** How long a write may stay without progress before it looks at the stop flag. */
 const POLL_MS = 100;
-/** How long a stop waits for a reader that takes nothing. */
-const STOP_PATIENCE_MS = 500;
+/** How long a stop waits for a reader that takes nothing, and for one that is slow. */
+const STALL_PATIENCE_MS = 500;
+const STOP_PATIENCE_MS = 900;
 
-/** As `writeSome` of bpf/write.ts. */
-export type WriteSome = (
-  fd: number,
-  bytes: Uint8Array,
-  start: number,
-  end: number,
-  timeoutMs: number,
-) => number;
+/** What the sink needs of the system. */
+export interface SinkPort {
+  /** As `writeSome` of bpf/write.ts. */
+  readonly write: (fd: number, bytes: Uint8Array, start: number, end: number, timeoutMs: number) => number;
+  /** As `unreadBytes` of bpf/write.ts. */
+  readonly unread: (fd: number) => number;
+}
 
 export class Sink {
   /** Nobody reads the output any more. */
   closed = false;
   private readonly fd: number;
   private readonly control: Control;
-  private readonly write: WriteSome;
-  private stalledSince: number | undefined;
+  private readonly port: SinkPort;
+  /** Nothing more is written: something is missing by now. */
+  private ended = false;
+  private waitedMs = 0;
+  private stalledMs = 0;
 
-  constructor(fd: number, control: Control, write: WriteSome) {
+  constructor(fd: number, control: Control, port: SinkPort) {
     this.fd = fd;
     this.control = control;
-    this.write = write;
+    this.port = port;
   }
 
   /**
-   * Writes all of `writer` and empties it; false when it could not. While the reader stalls, the kernel's ring
-   * fills and counts what it loses: memory stays bounded. Throws for other failures than a reader gone.
+   * Writes all of `writer`, which holds so many rows, counts them, and empties it. While the reader stalls, the
+   * kernel's ring fills and counts what it loses: memory stays bounded. Throws for other failures than a reader gone.
    */
-  flush(writer: ByteWriter): boolean {
-    let start = 0;
+  flush(writer: ByteWriter, rows: number): void {
+    let taken = 0;
+    let unread = 0;
     try {
-      while (!this.closed && start < writer.position) {
-        const written = this.write(this.fd, writer.bytes, start, writer.position, POLL_MS);
-        start += written;
-        if (written === 0 && this.outOfPatience()) break;
-        if (written > 0) this.stalledSince = undefined;
+      while (!this.ended && taken < writer.position) {
+        const startMs = performance.now();
+        const written = this.port.write(this.fd, writer.bytes, taken, writer.position, POLL_MS);
+        taken += written;
+        if (taken < writer.position && this.control.stopping) this.wait(written, performance.now() - startMs);
       }
     } catch (error) {
+      this.ended = true;
       if ((error as { code?: string }).code !== 'EPIPE') throw error;
       this.closed = true;
+      unread = this.port.unread(this.fd);
+    } finally {
+      const lost = writer.rowsWithin(writer.position - taken + unread);
+      this.control.add('lostOutput', lost);
+      this.control.add('delivered', rows - lost);
+      writer.clear();
     }
-    const complete = start >= writer.position;
-    writer.position = 0;
-    return complete;
   }
 
-  private outOfPatience(): boolean {
-    if (!this.control.stopping) return false;
-    this.stalledSince ??= performance.now();
-    return performance.now() - this.stalledSince > STOP_PATIENCE_MS;
+  /** Counts the time that the reader has a stop wait for it. */
+  private wait(written: number, tookMs: number): void {
+    this.waitedMs += tookMs;
+    this.stalledMs = written > 0 ? 0 : this.stalledMs + tookMs;
+    this.ended = this.waitedMs > STOP_PATIENCE_MS || this.stalledMs > STALL_PATIENCE_MS;
   }
 }

@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { parentPort, receiveMessageOnPort } from 'node:worker_threads';
 import { bootNowNs } from '../../bpf/clock.js';
 import { RingReader } from '../../bpf/ring.js';
-import { writeSome } from '../../bpf/write.js';
+import { unreadBytes, writeSome } from '../../bpf/write.js';
 import { ContainerView } from '../containers/view.js';
 import { Batch, MAX_BATCH_RECORDS, OFFSETS_SIZE_BYTES, USUAL_BATCH_BYTES } from '../data/batch.js';
 import { makeDataSource } from '../data/spec.js';
@@ -25,7 +25,7 @@ import type {
 } from './messages.js';
 import { Modules } from './modules.js';
 import { SightingGate } from './sightings.js';
-import { Sink } from './sink.js';
+import { Sink, type SinkPort } from './sink.js';
 import { type Nap, napAfter } from './wakeup.js';
 
 /** How often events that wait for a name or a hash are looked at. */
@@ -38,9 +38,7 @@ const [config] = (await once(port, 'message')) as [WorkerConfig];
 const control = new Control(config.control);
 const view = new ContainerView();
 const replaying = config.replay === undefined ? undefined : await import('./replay.js');
-const write =
-  config.replay === undefined ? writeSome : (await import('./plain-write.js')).plainWrite(config.output.fd);
-const sink = new Sink(config.output.fd, control, write);
+const sink = new Sink(config.output.fd, control, await openPort());
 const recorder = await openRecorder();
 const writer = new ByteWriter(USUAL_BATCH_BYTES);
 const asked = new Set<number>();
@@ -51,9 +49,16 @@ let { modules: moduleConfigs } = config;
 let nextModules: readonly ModuleConfig[] | undefined;
 let widthColumns: number | undefined;
 let gate: SightingGate | undefined;
+let toldClosed = false;
 
 function send(message: FromWorker): void {
   port.postMessage(message);
+}
+
+async function openPort(): Promise<SinkPort> {
+  if (config.replay === undefined) return { write: writeSome, unread: unreadBytes };
+  const { plainWrite } = await import('./plain-write.js');
+  return { write: plainWrite(config.output.fd), unread: () => 0 };
 }
 
 async function openRecorder(): Promise<RecordingWriter | undefined> {
@@ -148,7 +153,7 @@ function describe(chains: readonly Chain[]): FieldDescription[] {
 
 function printHeaders(chains: readonly Chain[]): void {
   for (const { isShown, output } of chains) if (isShown) output.header(writer);
-  sink.flush(writer);
+  sink.flush(writer, 0);
 }
 
 function hear(message: ToWorker, chains: readonly Chain[]): void {
@@ -227,7 +232,7 @@ function drainToEnd(reader: Reader, nowMs: number): number {
   do {
     count = drain(reader, nowMs, reader.end);
     records += count;
-  } while (count > 0 && !sink.closed);
+  } while (count > 0);
   return records;
 }
 
@@ -240,10 +245,16 @@ function wait(readers: readonly Reader[], nap: Nap, { nextTickMs }: Modules): vo
   else readers[0]!.ring.wait(readers.length === 1 ? timeoutMs : Math.min(timeoutMs, HOLD_POLL_MS));
 }
 
+/** Events come until the main thread ends that. */
+function tellClosed(): void {
+  if (!toldClosed) send({ type: 'outputClosed' });
+  toldClosed = true;
+}
+
 /** What the rings still hold, then what still waits for a name. */
 function drainAll(readers: readonly Reader[], { chains, modules }: Built): void {
   const nowMs = bootNowNs() / 1e6;
-  for (const reader of readers) while (!sink.closed && drain(reader, nowMs) > 0) modules.turn(nowMs, chains);
+  for (const reader of readers) while (drain(reader, nowMs) > 0) modules.turn(nowMs, chains);
   awaitLastHashes(chains);
   for (const { chain } of readers) chain.release(Infinity);
   modules.turn(nowMs, chains);
@@ -277,7 +288,8 @@ async function loop(first: Built): Promise<Built> {
       () => hearAll(built.chains),
     );
   }
-  while (!control.stopping && !sink.closed) {
+  while (!control.stopping) {
+    if (sink.closed) tellClosed();
     hearAll(built.chains);
     if (nextModules !== undefined) {
       built = await swap(built, nextModules);
@@ -342,7 +354,7 @@ try {
     last.modules.finish(last.chains);
     if (replayed !== undefined) send({ type: 'replayed', ...replayed });
   }
-  if (sink.closed) send({ type: 'outputClosed' });
+  if (sink.closed) tellClosed();
   send({ type: 'done' });
 } catch (error) {
   const { name, message } = error instanceof Error ? error : { name: 'Error', message: String(error) };

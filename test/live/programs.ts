@@ -20,6 +20,7 @@ export interface Programs {
   readonly exec32: string;
   readonly endings: string;
   readonly vectors: string;
+  readonly calls: string;
   /** A copy of `tiny` with another name, and thereby another comm. */
   tinyAs(name: string): string;
   remove(): void;
@@ -84,6 +85,9 @@ export function buildPrograms(): Programs {
     },
     get vectors() {
       return build('vectors', 'vectors');
+    },
+    get calls() {
+      return build('calls', 'calls');
     },
     tinyAs: (name) => {
       const path = join(directory, name);

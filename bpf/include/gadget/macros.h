@@ -53,7 +53,7 @@ static __always_inline __attribute__((overloadable)) void __gadget_count_lost(vo
         __u32 __zero = 0;                                                                                    \
         __u64 *__lost = bpf_map_lookup_elem(&name##_lost_samples, &__zero);                                  \
         if (__lost)                                                                                          \
-            *__lost += 1;                                                                                    \
+            __sync_fetch_and_add(__lost, 1);                                                                 \
     })
 
 /* GADGET_PARAM: the `const volatile` variable `name` is a parameter that users can set. */
