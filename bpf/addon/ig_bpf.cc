@@ -59,8 +59,9 @@ Napi::Value boot_now_ns(const Napi::CallbackInfo &info) {
 }
 
 // waitForPrograms(): returns when every program that was running has ended. Programs run in RCU read sections
-// (kernel/trace/bpf_trace.c, __bpf_trace_run), and this command is synchronize_rcu() (kernel/sched/membarrier.c),
-// which the kernel refuses where CPUs run without a tick; some milliseconds do there.
+// (kernel/trace/bpf_trace.c, __bpf_trace_run), and this command is synchronize_rcu()
+// (kernel/sched/membarrier.c), which the kernel refuses where CPUs run without a tick; some milliseconds do
+// there.
 void wait_for_programs(const Napi::CallbackInfo &) {
     if (syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0))
         usleep(20'000);

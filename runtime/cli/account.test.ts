@@ -16,6 +16,20 @@ describe('the last line of a run', () => {
     );
   });
 
+  it('does not say that nobody read the output to who has closed it, unless asked', () => {
+    const account = (ringFull: number): Parameters<typeof accountLine>[0] => {
+      return {
+        counts: { ...counts, lostOutput: 5 },
+        kernelLosses: new Map([['ring buffer full', ringFull]]),
+      };
+    };
+    expect(accountLine(account(0), false, true)).toBeUndefined();
+    const both = '10 events delivered, 2 filtered out, 6 lost (1 ring buffer full, 5 output not read)';
+    expect(accountLine(account(1), false, true)).toBe(both);
+    expect(accountLine(account(0), true, true)).toContain('5 lost (5 output not read)');
+    expect(accountLine(account(0), false)).toContain('5 lost (5 output not read)');
+  });
+
   it('is there with --verbose in any case', () => {
     expect(accountLine({ counts, kernelLosses: new Map() }, true)).toBe(
       '10 events delivered, 2 filtered out, 0 lost',

@@ -476,6 +476,14 @@ describe('a ring reader on the kernel’s ring', () => {
     expect(reader.drain(buffer, offsets, 0, 0)).toBe(4);
   });
 
+  it('drops all there is, and says how many there were', async () => {
+    const { reader } = await emitter(1000, 64 * 1024);
+    getppid();
+    // Every tenth is one that the program gave up.
+    expect(reader.discardAll()).toBe(900);
+    expect([reader.discardAll(), reader.availableBytes()]).toEqual([0, 0]);
+  });
+
   it('waits, drains in order and passes over discarded records', async () => {
     const { reader } = await emitter(20, 64 * 1024);
     expect(reader.wait(0)).toBe(false);

@@ -333,11 +333,10 @@ function callsIn(mode: string, text: string): Call[] {
     return parseLines<{ proc: { pid: number }; number: number }>(
       text.slice(0, text.lastIndexOf('\n') + 1),
     ).map(({ proc, number }) => ({ pid: proc.pid, number }));
-  // The number is the last key of a document.
-  return [...text.matchAll(/^ {2}pid: (\d+)\n(?: {2}.*\n)*number: (\d+)\n/gm)].map(([, pid, number]) => ({
-    pid: Number(pid),
-    number: Number(number),
-  }));
+  // Keys are in the order of the alphabet, the time the last.
+  return [
+    ...text.matchAll(/^number: (\d+)\n(?:proc:\n)(?: .*\n)*? {2}pid: (\d+)\n(?:.*\n)*?timestamp: .*\n/gm),
+  ].map(([, number, pid]) => ({ pid: Number(pid), number: Number(number) }));
 }
 
 describe('a run', () => {
