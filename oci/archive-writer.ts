@@ -11,7 +11,7 @@ import type { Pack } from 'tar-stream';
 import { ANNOTATION, MEDIA_TYPE, isIndexType, isManifestType } from './descriptor.js';
 import type { Descriptor, Index } from './descriptor.js';
 import { InvalidImageError, NotFoundError, StoreError, errorCode } from './errors.js';
-import { writeAtomically } from './files.js';
+import { removeLeftovers, writeAtomically } from './files.js';
 import { blobPath, findImage, layoutMarker } from './layout.js';
 import type { ImageEntry, Layout } from './layout.js';
 import { artefactsOf, reachable } from './reachable.js';
@@ -27,6 +27,7 @@ export async function exportToFile(layout: Layout, names: readonly string[], pat
   const target = await regularPath(path);
   const files = await filesOf(layout, names);
   try {
+    await removeLeftovers(dirname(target));
     await writeAtomically(target, archiveBytes(layout, files), dirname(target));
   } catch (error) {
     if (errorCode(error) === undefined) throw error;

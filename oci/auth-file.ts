@@ -14,7 +14,7 @@ import {
 import type { AuthFile, AuthOptions, Credentials } from './auth.js';
 import { eraseFromHelper, storeWithHelper } from './credential-helper.js';
 import { AuthFileError, errorCode } from './errors.js';
-import { withLock, writeAtomically } from './files.js';
+import { removeLeftovers, withLock, writeAtomically } from './files.js';
 
 /** The file that a login is kept in: the one named, else root's own, else the user's that docker shares. */
 export function loginFile(options: AuthOptions = {}, uid = process.getuid?.()): string {
@@ -85,6 +85,7 @@ async function change(file: string, edit: (config: AuthFile) => void): Promise<v
     // A link stays one.
     const path = await realpath(file).catch(() => file);
     await withLock(dirname(path), async () => {
+      await removeLeftovers(dirname(path));
       const config = await readIfThere(path);
       edit(config);
       const owner = await stat(path).catch(() => undefined);

@@ -1,5 +1,5 @@
 /** Durable, atomic file writes, and locks and leases between processes, for the layout store. */
-import { unlinkSync } from 'node:fs';
+import { rmSync, unlinkSync } from 'node:fs';
 import { open, readdir, rename, rm, utimes } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -19,12 +19,12 @@ export const OWNED = {
   lease: 'lease',
 } as const;
 
-/** The temporary files that this process is writing just now. */
+/** Temporary files and directories of this process. */
 const unfinished = new Set<string>();
 const DEADLY = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
-/** A process that a signal ends, or that exits, comes to no `catch`: until `forget`, the file is removed then, too. */
-function remember(temporary: string): void {
+/** A process that a signal ends, or that exits, comes to no `catch`: until `forget`, `temporary` is removed then, too. */
+export function removeAtEnd(temporary: string): void {
   unfinished.add(temporary);
   if (unfinished.size > 1) return;
   for (const signal of DEADLY) process.on(signal, endBy);
@@ -47,7 +47,7 @@ function endBy(signal: NodeJS.Signals): void {
 }
 
 function removeUnfinished(): void {
-  for (const path of unfinished) removeQuietly(path);
+  for (const path of unfinished) rmSync(path, { recursive: true, force: true });
 }
 
 /**
@@ -63,20 +63,20 @@ export async function writeAtomically(
   mode = 0o644,
 ): Promise<void> {
   const temporary = join(temporaryDirectory, ownedName(OWNED.temporary));
-  remember(temporary);
+  removeAtEnd(temporary);
   try {
-    const file = await open(temporary, 'wx', mode);
-    try {
-      for await (const chunk of content) await file.writeFile(chunk);
-      await file.sync();
-    } finally {
-      await file.close();
-    }
-    await beforeRename();
-    await rename(temporary, path);
-  } catch (error) {
-    await rm(temporary, { force: true });
-    throw error;
+    // Content may be slow to come.
+    await whileHeld(temporary, async () => {
+      const file = await open(temporary, 'wx', mode);
+      try {
+        for await (const chunk of content) await file.writeFile(chunk);
+        await file.sync();
+      } finally {
+        await file.close();
+      }
+      await beforeRename();
+      await rename(temporary, path);
+    });
   } finally {
     forget(temporary);
   }
@@ -150,7 +150,7 @@ export async function withLease<T>(
   return whileHeld(path, action);
 }
 
-/** Shows life in the file at `path` until `action` ends, then removes it. */
+/** Shows life in the file at `path` until `action` ends, then removes it, if it still has that name. */
 async function whileHeld<T>(path: string, action: () => Promise<T>): Promise<T> {
   const showLife = (): void => {
     const now = new Date();
@@ -182,6 +182,11 @@ export async function living(directory: string, kind: string): Promise<LivingFil
     else removeQuietly(path);
   }
   return found;
+}
+
+/** Removes what processes of ours that were killed have left in `directory`. */
+export async function removeLeftovers(directory: string): Promise<void> {
+  for (const kind of Object.values(OWNED)) await living(directory, kind);
 }
 
 function removeQuietly(path: string): void {

@@ -21,7 +21,7 @@ import {
   StoreError,
   errorCode,
 } from './errors.js';
-import { syncDirectory, withLease, withLock, writeAtomically } from './files.js';
+import { removeLeftovers, syncDirectory, withLease, withLock, writeAtomically } from './files.js';
 import { isDigest } from './reference.js';
 import { describeReferrer, referrersAmong } from './referrers.js';
 import { verified } from './target.js';
@@ -328,7 +328,13 @@ export class Layout implements Target {
    * `has`, stores content and then names it must do so within one, or may find content gone between.
    */
   async withLease<T>(action: () => Promise<T>): Promise<T> {
-    return withLease(this.ingestPath, (create) => this.exclusively(create), action);
+    const guard = (create: () => Promise<void>): Promise<void> =>
+      this.exclusively(async () => {
+        await create();
+        // Whoever writes much needs the room.
+        await removeLeftovers(this.ingestPath);
+      });
+    return withLease(this.ingestPath, guard, action);
   }
 
   async #updateIndex(change: (manifests: Descriptor[]) => Descriptor[]): Promise<void> {

@@ -63,14 +63,20 @@ function showsLife(path: string): boolean {
 let ownRealm: string | undefined;
 
 function realm(): string {
-  ownRealm ??= `${readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').slice(0, 8)}-${pidNamespace()}`;
+  ownRealm ??= findRealm() ?? `${randomBytes(4).toString('hex')}-0`;
   return ownRealm;
 }
 
-function pidNamespace(): string {
-  // A /proc of another namespace has other numbers: nobody can be looked up there.
-  if (readlinkSync('/proc/self') !== String(process.pid)) return String(randomBytes(4).readUInt32LE());
-  return /\d+/.exec(readlinkSync('/proc/self/ns/pid'))?.[0] ?? '0';
+/** Undefined where no process can be looked up: without /proc, or with that of another namespace, which has other PIDs. */
+function findRealm(): string | undefined {
+  try {
+    if (readlinkSync('/proc/self') !== String(process.pid)) return undefined;
+    const boot = readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').slice(0, 8);
+    const namespace = /\d+/.exec(readlinkSync('/proc/self/ns/pid'))?.[0];
+    return namespace === undefined ? undefined : `${boot}-${namespace}`;
+  } catch {
+    return undefined;
+  }
 }
 
 /** From `/proc/PID/stat` (proc(5)): field 3 is the state, field 22 the start; field 2 may hold anything. */

@@ -1,7 +1,6 @@
 // Builds the gadget of a folder and opens it at once; its image is kept nowhere.
 
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { checkAllowed } from '../oci/allowed.js';
 import { ociArchitecture } from '../oci/descriptor.js';
@@ -12,6 +11,7 @@ import { BuildError } from './build/errors.js';
 import { type BuiltGadget, buildGadget, gadgetName } from './build/gadget.js';
 import type { BuildListener } from './build/job.js';
 import { cacheDirs } from './guest.js';
+import { makeScratch } from './scratch.js';
 import { type OpenOptions, type OpenedGadget, openGadget } from './session.js';
 
 /** What the build needs beyond what it takes to open an image. */
@@ -55,7 +55,7 @@ function ownArchitecture(): Architecture[] {
 
 /** By way of an image, as it is read from one everywhere else. */
 async function openBuilt(path: string, built: BuiltGadget, options: OpenOptions): Promise<OpenedGadget> {
-  const directory = mkdtempSync(join(tmpdir(), 'ig-run-'));
+  const directory = makeScratch();
   try {
     const store = new Layout(join(directory, 'layout'));
     await buildGadgetImage(store, { ...built, ref: imageName(path) });

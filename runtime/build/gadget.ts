@@ -1,10 +1,10 @@
 // From a folder of sources to the parts of a gadget image: compiles, checks, keeps what was asked for.
 
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type GadgetImageSpec, type GadgetPlatform, sourceDate } from '../../oci/gadget-image.js';
 import type { Metadata } from '../gadget/metadata.js';
+import { makeScratch } from '../scratch.js';
 import { readBuildFile } from './build-file.js';
 import { ARCHITECTURES, type Architecture, compileEbpf, findToolchain, prebuiltObjects } from './ebpf.js';
 import { BuildError } from './errors.js';
@@ -79,7 +79,7 @@ export async function buildWasmPart(
 }
 
 async function withScratch<T>(work: (scratch: string) => Promise<T>): Promise<T> {
-  const scratch = mkdtempSync(join(tmpdir(), 'ig-build-'));
+  const scratch = makeScratch();
   try {
     return await work(scratch);
   } finally {

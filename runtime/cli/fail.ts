@@ -22,11 +22,41 @@ const MISTAKES = new Set([
 /** What is longer is cut: a sentence, or a list of mistakes in a file, that quotes without end. */
 const MAX_MESSAGE_LENGTH = 10_000;
 
+/** What the limits of a process cause anywhere, by the codes of errors: what to do. */
+const LIMITS: readonly (readonly [code: RegExp, sentence: string])[] = [
+  [
+    /\bEMFILE\b/,
+    'ig may not have enough files open at a time; raise that limit, as with `ulimit -n 1024`, and try again',
+  ],
+  [/\bENFILE\b/, 'the machine has too many files open (fs.file-max)'],
+  [
+    /\bERR_WORKER_INIT_FAILED\b/,
+    'ig may not start enough threads; raise that limit (pids.max of its cgroup, `ulimit -u`), and try again',
+  ],
+  [
+    /^ENOMEM: |^spawn .* ENOMEM\b|^Array buffer allocation failed|could not allocate memory/,
+    'there is not enough memory for ig, which needs some 150 MB; look at limits of its cgroup, and `ulimit -v`',
+  ],
+  [
+    /Cannot allocate Wasm memory/,
+    'there is not enough address space for the Wasm module, which takes 10 GB of it, and uses little; raise `ulimit -v`',
+  ],
+];
+
+function messageOf(error: unknown): string {
+  for (let cause = error; cause instanceof Error; cause = cause.cause) {
+    const text = `${cause.message} ${(cause as NodeJS.ErrnoException).code ?? ''}`;
+    const limit = LIMITS.find(([code]) => code.test(text));
+    if (limit !== undefined) return limit[1];
+  }
+  return error instanceof Error ? error.message : String(error);
+}
+
 /** Prints the failure and ends the process. */
 export function fail(error: unknown, verbose: boolean): never {
-  const message = error instanceof Error ? error.message : String(error);
+  const message = messageOf(error);
   say(`Error: ${message.length > MAX_MESSAGE_LENGTH ? `${message.slice(0, MAX_MESSAGE_LENGTH)}…` : message}`);
-  if (verbose) detail(error);
+  if (verbose) detail(error, message);
   process.exit(error instanceof Error && MISTAKES.has(error.name) ? 2 : 1);
 }
 
@@ -52,9 +82,9 @@ export function say(line: string): void {
   }
 }
 
-function detail(error: unknown): void {
+function detail(error: unknown, told: string): void {
   for (let depth = 0; error instanceof Error && depth < 5; depth++) {
-    if (depth > 0) say(`caused by: ${error.message}`);
+    if (error.message !== told) say(`caused by: ${error.message}`);
     const log = (error as { log?: unknown }).log;
     if (typeof log === 'string' && log !== '') say(log.trimEnd());
     error = error.cause;

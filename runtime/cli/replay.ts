@@ -80,12 +80,20 @@ async function show(path: string, recording: Recording, flags: ReplayFlags, modu
   const replay = await starting;
   const reason = await end.reason;
   const account = await replay.stop();
-  if (reason instanceof Error) fail(reason, verbose);
+  if (reason instanceof Error) {
+    say(accountOf(account, true)!);
+    fail(reason, verbose);
+  }
   if (reason !== 'closed') tell(path, account, verbose);
 }
 
-function tell(path: string, { counts, replayed }: ReplayAccount, verbose: boolean): void {
-  const line = accountLine({ counts, kernelLosses: replayed?.losses ?? new Map<string, number>() }, verbose);
+function accountOf({ counts, replayed }: ReplayAccount, always: boolean): string | undefined {
+  return accountLine({ counts, kernelLosses: replayed?.losses ?? new Map<string, number>() }, always);
+}
+
+function tell(path: string, account: ReplayAccount, verbose: boolean): void {
+  const { replayed } = account;
+  const line = accountOf(account, verbose);
   if (line !== undefined) say(line);
   if (replayed?.damage !== undefined)
     throw new Error(`the rest of ${path} cannot be read: ${replayed.damage}`);

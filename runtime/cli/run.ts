@@ -204,14 +204,17 @@ async function runGadget(
   const lines = [
     heldBackLine(account.heldBack),
     passedOverLine(account.passedOver),
-    accountLine(account, flags.verbose, reason === 'closed'),
+    accountLine(account, flags.verbose || reason instanceof Error, reason === 'closed'),
     unhashedLine(account.unhashed),
   ];
   for (const line of lines) if (line !== undefined) say(line);
+  if (account.unrecorded !== undefined) {
+    say(
+      `Warning: ${account.unrecorded} events are missing at the end of the recording ${flags.record ?? ''}`,
+    );
+    process.exitCode = 1;
+  }
   if (reason instanceof Error) fail(reason, flags.verbose);
-  if (account.unrecorded === undefined) return;
-  say(`Warning: ${account.unrecorded} events are missing at the end of the recording ${flags.record ?? ''}`);
-  process.exitCode = 1;
 }
 
 /** What has changed sources of Wasm modules go on in a run. Throws UsageError when there are none. */

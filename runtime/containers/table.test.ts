@@ -59,7 +59,7 @@ describe('ContainerTable', () => {
     const { table } = tableAndView();
     const first = table.add(container('web'));
     table.leave(first.container.id);
-    table.sweep(Date.now() + 2000);
+    table.sweep(performance.now() + 2000);
     expect(table.add(container('web')).index).not.toBe(first.index);
   });
 
@@ -67,9 +67,9 @@ describe('ContainerTable', () => {
     const { table, view } = tableAndView();
     const { index, container: web } = table.add(container('web'));
     table.leave(web.id);
-    expect(table.sweep(Date.now() + 900)).toEqual([]);
+    expect(table.sweep(performance.now() + 900)).toEqual([]);
     expect(text(view, index, 'runtime.containerName')).toBe('web');
-    expect(table.sweep(Date.now() + 1100).map((row) => row.index)).toEqual([index]);
+    expect(table.sweep(performance.now() + 1100).map((row) => row.index)).toEqual([index]);
     expect(table.byMntns(MNTNS)).toBeUndefined();
     expect(text(view, index, 'runtime.containerName')).toBeUndefined();
     expect(view.indexOf(MNTNS, 0)).toBe(UNKNOWN);
@@ -90,7 +90,7 @@ describe('ContainerTable', () => {
     table.leave(container('web').key);
     const again = table.add(container('web'));
     expect(table.byKey(container('web').key)).toBe(again);
-    table.sweep(Date.now() + 2000);
+    table.sweep(performance.now() + 2000);
     expect(table.byMntns(MNTNS)).toBe(again);
   });
 
@@ -200,7 +200,7 @@ describe('ContainerView', () => {
     expect(nameAt(view, MNTNS, 1500)).toBe('old');
     expect(nameAt(view, MNTNS, 3500)).toBe('young');
     expect(nameAt(view, MNTNS)).toBe('young');
-    table.sweep(Date.now() + 2000);
+    table.sweep(performance.now() + 2000);
     expect(nameAt(view, MNTNS, 3500)).toBe('young');
   });
 

@@ -14,6 +14,8 @@ interface Row {
   selected: boolean;
   readonly namespaces: Set<number>;
   untilBootNs: number | undefined;
+  /** When it was known to have ended, `performance.now()`: the wall clock may be set. */
+  leftMs: number | undefined;
 }
 
 /** A container's place in the table. */
@@ -99,6 +101,7 @@ export class ContainerTable {
         selected: false,
         namespaces: new Set(),
         untilBootNs: undefined,
+        leftMs: undefined,
       };
       this.#rows.set(row.index, row);
       this.#byKey.set(container.key, row);
@@ -132,6 +135,7 @@ export class ContainerTable {
     if (row.untilBootNs !== undefined) return;
     this.#byKey.delete(row.container.key);
     row.untilBootNs = untilBootNs;
+    row.leftMs = performance.now();
     row.container = { ...row.container, removedAtMs: Date.now() };
     this.#emit(departure(row, untilBootNs));
   }
@@ -155,10 +159,9 @@ export class ContainerTable {
   }
 
   /** Forgets containers whose time is over; returns them. To be called from time to time. */
-  sweep(nowMs = Date.now()): TableRow[] {
+  sweep(nowMs = performance.now()): TableRow[] {
     const gone = [...this.#rows.values()].filter(
-      ({ container }) =>
-        container.removedAtMs !== undefined && container.removedAtMs + this.#graceMs <= nowMs,
+      ({ leftMs }) => leftMs !== undefined && leftMs + this.#graceMs <= nowMs,
     );
     for (const row of gone) {
       this.#rows.delete(row.index);

@@ -1,8 +1,7 @@
 // Runs one test of a gadget: replays its recording with the Wasm part as it is now, and takes what comes out.
 
-import { closeSync, fstatSync, mkdtempSync, openSync, readSync, rmSync } from 'node:fs';
+import { closeSync, fstatSync, openSync, readSync, rmSync } from 'node:fs';
 import { createHash } from 'node:crypto';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { BuiltWasm } from '../build/gadget.js';
 import { didYouMean } from '../data/nearest.js';
@@ -12,6 +11,7 @@ import { fieldWordsOf } from '../gadget/metadata.js';
 import { type Param, checkValue } from '../gadget/params.js';
 import { type Recording, openRecording } from '../recording/reader.js';
 import { Replay, type ReplayOptions, describeRecording } from '../replay.js';
+import { makeScratch } from '../scratch.js';
 import type { TestCase } from './cases.js';
 import { GadgetTestError } from './errors.js';
 import { eventLine } from './events.js';
@@ -145,7 +145,7 @@ async function replay(
 
 /** A file that nobody else finds, and that is gone when it is closed. */
 function openUnnamed(): number {
-  const directory = mkdtempSync(join(tmpdir(), 'ig-test-'));
+  const directory = makeScratch();
   try {
     return openSync(join(directory, 'events'), 'wx+', 0o600);
   } finally {

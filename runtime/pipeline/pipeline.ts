@@ -52,6 +52,9 @@ const STOP_BUDGET_MS = 900;
 /** How long it waits, beyond that, for a worker that is in no module: it is at work, on a busy machine. */
 const STOP_PATIENCE_MS = 20_000;
 
+/** Why workers ended that may not have been given to a pipeline yet. */
+const early = new WeakMap<Worker, Error>();
+
 /** A worker that loads its code while the main thread has other things to do; give it to `Pipeline.start`. */
 export function warmWorker(): Worker {
   const worker = new Worker(new URL('worker.js', import.meta.url), {
@@ -59,6 +62,7 @@ export function warmWorker(): Worker {
     resourceLimits: { maxOldGenerationSizeMb: 256 },
   });
   worker.unref();
+  worker.once('error', (error) => early.set(worker, error));
   return worker;
 }
 
@@ -276,6 +280,8 @@ export class Pipeline {
       ...(containers === undefined ? {} : { containers: containers() }),
       ...(recordFd === undefined || this.recordingFailed ? {} : { recordFd }),
     };
+    const failure = early.get(worker);
+    if (failure !== undefined) return Promise.reject(failedBy(failure));
     this.worker = worker;
     worker.ref();
     worker.postMessage(workerConfig);
@@ -317,8 +323,7 @@ export class Pipeline {
       });
       worker.on('error', (error) => {
         const module = isOutOfMemory(error) ? this.moduleInside : undefined;
-        if (module === undefined)
-          fail(new PipelineError(`the event pipeline failed: ${error.message}`, { cause: error }));
+        if (module === undefined) fail(failedBy(error));
         else if (this.worker === worker && this.isReady && !this.stopping) void this.replaceWorker('memory');
         else fail(guestError(`${module} ${this.excessive('memory', 'to start')}`));
       });
@@ -446,6 +451,10 @@ export class Pipeline {
       }
     }
   }
+}
+
+function failedBy(cause: Error): PipelineError {
+  return new PipelineError(`the event pipeline failed: ${cause.message}`, { cause });
 }
 
 function guestError(message: string): PipelineError {

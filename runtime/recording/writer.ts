@@ -7,6 +7,7 @@ import {
   fstatSync,
   ftruncateSync,
   openSync,
+  unlinkSync,
   writeSync,
   writevSync,
 } from 'node:fs';
@@ -50,7 +51,10 @@ export function createRecording(
     if (module !== undefined) writeFrame(fd, FRAME.module, module);
     return fd;
   } catch (cause) {
-    if (fd !== undefined) closeSync(fd);
+    if (fd !== undefined) {
+      closeSync(fd);
+      unlinkSync(path);
+    }
     const { code, message } = cause as NodeJS.ErrnoException;
     const reason = code === 'EEXIST' ? 'there is such a file; give another name, or remove it' : message;
     throw new RecordingError(`cannot record to ${path}: ${reason}`, { cause });

@@ -177,14 +177,6 @@ describe('a store that cannot be used', () => {
   });
 });
 
-describe('an output that cannot be written', () => {
-  it('ends the run with a sentence when the disk is full', async () => {
-    const toFull = { inside: ['sh', '-c', 'exec "$@" >/dev/full', 'sh'] };
-    const said = await refusal([...RUN, '-o', 'columns'], toFull);
-    expect(said).toContain('No space left on device');
-  });
-});
-
 describe('a damaged image', () => {
   /** The built-in gadget, with the largest blob of this machine's image changed. */
   async function damaged(damage: (blob: string) => void): Promise<{ path: string; digest: string }> {

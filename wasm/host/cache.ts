@@ -1,12 +1,14 @@
 // Keeps transpiled components in files, so that a gadget starts without the transpiler the next time.
 
 import { createHash, randomBytes } from 'node:crypto';
-import { constants, mkdir, open, rename, rm, writeFile } from 'node:fs/promises';
+import { constants, mkdir, open, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { deserialize, serialize } from 'node:v8';
 import { TRANSPILER_VERSION, type Transpiled } from './transpile.js';
 
 const DIGEST_SIZE = 32;
+/** Longer than a write takes; a writer that is later finds its file gone, and its entry is made the next time. */
+const LEFTOVER_MS = 60_000;
 
 /**
  * The entry for a component's digest (hex), or undefined when there is none that can be trusted: one whose content
@@ -28,6 +30,7 @@ export async function readCached(directory: string, digest: string): Promise<Tra
 export async function writeCached(directory: string, digest: string, transpiled: Transpiled): Promise<void> {
   await mkdir(directory, { recursive: true, mode: 0o755 });
   const content = serialize(transpiled);
+  await removeLeftovers(directory);
   const temporary = join(directory, `.${randomBytes(8).toString('hex')}`);
   try {
     await writeFile(temporary, Buffer.concat([checksum(digest, content), content]), {
@@ -38,6 +41,16 @@ export async function writeCached(directory: string, digest: string, transpiled:
   } catch (error) {
     await rm(temporary, { force: true });
     throw error;
+  }
+}
+
+/** Removes what writers that were killed have left. */
+async function removeLeftovers(directory: string): Promise<void> {
+  for (const name of await readdir(directory)) {
+    if (!/^\.[0-9a-f]{16}$/.test(name)) continue;
+    const path = join(directory, name);
+    const { mtimeMs } = await stat(path);
+    if (Date.now() - mtimeMs > LEFTOVER_MS) await rm(path, { force: true });
   }
 }
 
