@@ -22,10 +22,17 @@ export class Text {
 /** Bounds what an endless variety of values can make a table hold. */
 const MAX_TEXTS = 4096;
 
+interface Entry<T> {
+  readonly value: T;
+  readonly text: Text;
+}
+
 /** The texts of values, each made when its value is first seen. */
 export class TextTable<T extends number | string = number> {
-  private readonly texts = new Map<T, Text>();
+  private readonly texts = new Map<T, Entry<T>>();
   private readonly textOf: (value: T) => string;
+  /** Of the last value: the next one is often the same. */
+  private last: Entry<T> | undefined;
 
   constructor(textOf: (value: T) => string) {
     this.textOf = textOf;
@@ -33,13 +40,19 @@ export class TextTable<T extends number | string = number> {
 
   /** Sets the span to the text of `value`. */
   put(value: T, span: Span): void {
-    let text = this.texts.get(value);
-    if (text === undefined) {
-      if (this.texts.size >= MAX_TEXTS) this.texts.clear();
-      text = new Text(this.textOf(value));
-      this.texts.set(value, text);
+    let { last } = this;
+    if (last?.value !== value) {
+      last = this.texts.get(value) ?? this.make(value);
+      this.last = last;
     }
-    text.put(span);
+    last.text.put(span);
+  }
+
+  private make(value: T): Entry<T> {
+    if (this.texts.size >= MAX_TEXTS) this.texts.clear();
+    const entry = { value, text: new Text(this.textOf(value)) };
+    this.texts.set(value, entry);
+    return entry;
   }
 }
 

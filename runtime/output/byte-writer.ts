@@ -1,6 +1,6 @@
 // A growable run of bytes that outputs write into; reused for every batch, so that writing allocates nothing.
 
-import { MAX_DIGITS, putInt32, putInt64, putUint32, putUint64 } from './digits.js';
+import { MAX_DIGITS, putInt32, putInt64, putUint32, putUint64 } from '../data/digits.js';
 
 const ENCODER = new TextEncoder();
 

@@ -8,6 +8,9 @@ import { INVALID, codePointOf, decode, lengthOf } from './utf8.js';
 const BACKSLASH = 0x5c;
 const QUOTE = 0x22;
 const DELETE = 0x7f;
+const OPEN = 0x5b;
+const CLOSE = 0x5d;
+const COMMA = 0x2c;
 
 /** 1 for each byte that is a printable ASCII character. */
 const PRINTABLE = Uint8Array.from({ length: 256 }, (_, byte) => (byte >= 0x20 && byte < DELETE ? 1 : 0));
@@ -35,27 +38,56 @@ const SHORT_ESCAPES: Readonly<Record<number, number>> = { 0x0a: 0x6e, 0x0d: 0x72
 export function writeJsonString({ bytes, view, start, end }: Span, writer: ByteWriter): void {
   // The longest escape of one byte is \u001b.
   writer.ensure((end - start) * 6 + 2);
+  writer.bytes[writer.position++] = QUOTE;
+  const plainEnd = writePlainJson(bytes, view, start, end, writer);
+  if (plainEnd < end) writeEscapedJson(writer, bytes, plainEnd, end);
+  writer.bytes[writer.position++] = QUOTE;
+}
+
+/** Writes texts with a NUL between each two as a JSON array. */
+export function writeJsonStrings({ bytes, view, start, end }: Span, writer: ByteWriter): void {
+  // As above; a NUL becomes `","`.
+  writer.ensure((end - start) * 6 + 4);
+  const { bytes: out } = writer;
+  out[writer.position++] = OPEN;
+  for (let from = start; from < end;) {
+    if (from > start) out[writer.position++] = COMMA;
+    out[writer.position++] = QUOTE;
+    let to = writePlainJson(bytes, view, from, end, writer);
+    if (to < end && bytes[to] !== 0) {
+      const escapedFrom = to;
+      while (to < end && bytes[to] !== 0) to++;
+      writeEscapedJson(writer, bytes, escapedFrom, to);
+    }
+    out[writer.position++] = QUOTE;
+    from = to + 1;
+  }
+  out[writer.position++] = CLOSE;
+}
+
+/** Copies up to the first byte that does not stand for itself in JSON; returns where that is. There must be room. */
+function writePlainJson(
+  bytes: Uint8Array,
+  view: DataView,
+  start: number,
+  end: number,
+  writer: ByteWriter,
+): number {
   const { bytes: out, view: outView } = writer;
   let position = writer.position;
-  out[position++] = QUOTE;
   let i = start;
   for (; i + 4 <= end; i += 4, position += 4) {
     const word = view.getInt32(i, true);
     if (!isPlainWord(word)) break;
     outView.setInt32(position, word, true);
   }
-  for (; i < end; i++) {
+  for (; i < end; i++, position++) {
     const byte = bytes[i]!;
-    if (PLAIN_IN_JSON[byte] === 0) {
-      writer.position = position;
-      writeEscapedJson(writer, bytes, i, end);
-      position = writer.position;
-      break;
-    }
-    out[position++] = byte;
+    if (PLAIN_IN_JSON[byte] === 0) break;
+    out[position] = byte;
   }
-  out[position++] = QUOTE;
   writer.position = position;
+  return i;
 }
 
 /** Whether four bytes, as one number, are all plain in JSON. Each term sets a byte's top bit where one is not. */

@@ -2,7 +2,7 @@
 
 import type { DataSource } from '../data/data-source.js';
 import { constant } from './byte-writer.js';
-import { writeJsonString } from './escape.js';
+import { writeJsonString, writeJsonStrings } from './escape.js';
 import { type Output, forEachKept } from './output.js';
 import { type TreeStyle, compileRecord, treeFields } from './tree.js';
 
@@ -14,6 +14,7 @@ const EMPTY_OBJECT = constant('{}');
 
 const COMPACT: TreeStyle = {
   text: writeJsonString,
+  texts: writeJsonStrings,
   notFinite: () => 'null',
   key: (name) => `,${JSON.stringify(name)}:`,
   open: OPEN_OBJECT,

@@ -11,6 +11,8 @@ export type ValueWriter = (span: Span, writer: ByteWriter) => void;
 /** Where two formats differ on the same value. */
 export interface ValueStyle {
   readonly text: ValueWriter;
+  /** How the format writes lists of texts, each behind the other with a NUL between; else in brackets, each as `text`. */
+  readonly texts?: ValueWriter;
   /** How the format writes infinities and NaN. */
   readonly notFinite: (value: number) => string;
 }
@@ -61,8 +63,8 @@ export function valueWriterOf(field: Field, style: ValueStyle): ValueWriter {
     return field.length === 1 ? one : arrayWriter(one, widthOf(kind), field.length);
   }
   if (kind === 'bytes') return writeHexText;
-  const { text } = style;
-  return kind === 'strings' ? stringsWriter(text) : text;
+  const { text, texts } = style;
+  return kind === 'strings' ? (texts ?? stringsWriter(text)) : text;
 }
 
 function writeHexText(span: Span, writer: ByteWriter): void {

@@ -1,13 +1,12 @@
 // Formatter of points in time: nanoseconds since boot become wall-clock time, as a number and as text.
 
+import { putNineDigits } from '../../data/digits.js';
 import { Scratch } from '../text.js';
 import type { Format, Formatter } from './formatter.js';
 
 const BILLION = 1_000_000_000;
-const DIGIT_0 = 0x30;
 /** `2026-08-21T12:00:00.` */
 const FRACTION_AT = 20;
-const ZONE_AT = FRACTION_AT + 9;
 
 export const timestamp: Formatter = {
   name: 'timestamp',
@@ -54,19 +53,10 @@ function timestampFormat(): Format {
       end = span.end;
       lastSecond = second;
     }
-    putNineDigits(text.bytes, step3 - quotient3 * BILLION);
+    putNineDigits(text.view, FRACTION_AT, step3 - quotient3 * BILLION);
     span.set(text.bytes, text.view, 0, end);
     return true;
   };
-}
-
-function putNineDigits(bytes: Uint8Array, value: number): void {
-  let rest = value | 0;
-  for (let i = ZONE_AT - 1; i >= FRACTION_AT; i--) {
-    const tenth = (rest / 10) | 0;
-    bytes[i] = DIGIT_0 + rest - tenth * 10;
-    rest = tenth;
-  }
 }
 
 /** The whole text of a second, zeros where the nanoseconds go. */

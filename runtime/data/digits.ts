@@ -14,19 +14,39 @@ const BILLION = 1_000_000_000;
 
 /** 0 … 2^32 − 1. */
 export function putUint32(view: DataView, at: number, value: number): number {
-  const end = at + digitsOf(value);
-  let position = end;
-  // Seen to be unsigned and of 32 bits, it is divided without floating point.
-  let rest = value >>> 0;
-  while (rest >= 100) {
-    const hundredth = (rest / 100) >>> 0;
-    position -= 2;
-    view.setUint16(position, DIGIT_PAIRS[rest - hundredth * 100]!);
-    rest = hundredth;
+  // Seen to be unsigned and of 32 bits, it is divided without floating point; in halves, which do not wait for each other.
+  const whole = value >>> 0;
+  if (whole < 10_000) return putFirst(view, at, whole);
+  const tenThousands = (whole / 10_000) >>> 0;
+  const end =
+    tenThousands < 10_000
+      ? putFirst(view, at, tenThousands)
+      : putFour(view, putFirst(view, at, (tenThousands / 10_000) >>> 0), tenThousands % 10_000);
+  return putFour(view, end, whole - tenThousands * 10_000);
+}
+
+/** 0 … 9999, without leading zeros. */
+function putFirst(view: DataView, at: number, value: number): number {
+  if (value < 100) {
+    if (value < 10) {
+      view.setUint8(at, DIGIT_0 + value);
+      return at + 1;
+    }
+    view.setUint16(at, DIGIT_PAIRS[value]!);
+    return at + 2;
   }
-  if (rest < 10) view.setUint8(position - 1, DIGIT_0 + rest);
-  else view.setUint16(position - 2, DIGIT_PAIRS[rest]!);
-  return end;
+  if (value >= 1000) return putFour(view, at, value);
+  const tens = (value / 10) >>> 0;
+  view.setUint16(at, DIGIT_PAIRS[tens]!);
+  view.setUint8(at + 2, DIGIT_0 + value - tens * 10);
+  return at + 3;
+}
+
+/** 0 … 9999, as four digits. */
+function putFour(view: DataView, at: number, value: number): number {
+  const hundreds = (value / 100) >>> 0;
+  view.setInt32(at, (DIGIT_PAIRS[hundreds]! << 16) | DIGIT_PAIRS[value - hundreds * 100]!);
+  return at + 4;
 }
 
 /** −2^31 … 2^32 − 1. */
@@ -67,24 +87,12 @@ function putLarge(view: DataView, at: number, low: number, high: number): number
   return putNineDigits(view, middle, rest);
 }
 
-function putNineDigits(view: DataView, at: number, value: number): number {
-  let rest = value | 0;
-  for (let i = at + 7; i > at; i -= 2) {
-    const hundredth = (rest / 100) | 0;
-    view.setUint16(i, DIGIT_PAIRS[rest - hundredth * 100]!);
-    rest = hundredth;
-  }
-  view.setUint8(at, DIGIT_0 + rest);
-  return at + 9;
-}
-
-function digitsOf(value: number): number {
-  if (value < 100_000) {
-    if (value < 100) return value < 10 ? 1 : 2;
-    if (value < 1000) return 3;
-    return value < 10_000 ? 4 : 5;
-  }
-  if (value < 10_000_000) return value < 1_000_000 ? 6 : 7;
-  if (value < 100_000_000) return 8;
-  return value < BILLION ? 9 : 10;
+/** 0 … 999,999,999, as nine digits. */
+export function putNineDigits(view: DataView, at: number, value: number): number {
+  const whole = value >>> 0;
+  const tenThousands = (whole / 10_000) >>> 0;
+  const first = (tenThousands / 10_000) >>> 0;
+  view.setUint8(at, DIGIT_0 + first);
+  putFour(view, at + 1, tenThousands - first * 10_000);
+  return putFour(view, at + 5, whole - tenThousands * 10_000);
 }
