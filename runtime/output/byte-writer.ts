@@ -112,8 +112,9 @@ export class ByteWriter {
   /** Writes the same byte `count` times. */
   repeat(value: number, count: number): void {
     this.ensure(count);
-    const end = this.position + count;
-    for (let i = this.position; i < end; i++) this.bytes[i] = value;
+    const { bytes, position } = this;
+    const end = position + count;
+    for (let i = position; i < end; i++) bytes[i] = value;
     this.position = end;
   }
 

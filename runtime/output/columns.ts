@@ -5,6 +5,7 @@ import { type Locator, locatorOf, numberReaderOf } from '../data/field.js';
 import type { ByteWriter } from './byte-writer.js';
 import { countCells, headEnd, tailStart } from './cell-width.js';
 import type { ColumnSpec, Ellipsis } from './column-spec.js';
+import { Code } from './code.js';
 import { fitWidths } from './column-widths.js';
 import { writeVisibleText, writeVisibleValue } from './escape.js';
 import { type Output, forEachKept } from './output.js';
@@ -12,6 +13,7 @@ import { type ValueStyle, type ValueWriter, valueWriterOf } from './values.js';
 
 const NEWLINE = 0x0a;
 const SPACE = 0x20;
+const WORD_SIZE = 4;
 const DIGIT_0 = 0x30;
 const ELLIPSIS = Buffer.from('…');
 const NO_ELLIPSIS = new Uint8Array(0);
@@ -51,14 +53,32 @@ export function columnsOutput(specs: readonly ColumnSpec[], widthColumns?: numbe
     cells.at(-1)!.isLast = true;
   };
   if (widthColumns !== undefined) resize(widthColumns);
-  const span = new Span();
+  let writeRow = compileRow(cells);
   return {
-    resize,
+    resize: (columns) => {
+      resize(columns);
+      writeRow = compileRow(cells);
+    },
     usedFields: () => specs.map((spec) => spec.field),
     header: (writer) => writeHeader(cells, writer),
     write: (batch, writer, rows) =>
-      forEachKept(batch, writer, rows, (row) => writeRow(cells, batch, row, span, writer)),
+      forEachKept(batch, writer, rows, (row) => writeRow(batch, row, writer)),
   };
+}
+
+type RowWriter = (batch: Batch, row: number, writer: ByteWriter) => void;
+
+/** A function without a loop over the cells: the engine then knows what each of its calls calls. */
+function compileRow(cells: readonly Cell[]): RowWriter {
+  const code = new Code();
+  const [span, finish] = [code.value(new Span()), code.value(finishCell)];
+  code.add(`const lineStart = writer.position;`, `let start = lineStart;`);
+  for (const cell of cells) {
+    const used = `${code.value(cell.locate)}(batch, row, ${span}) ? ${code.value(cell.write)}(${span}, writer) : 0`;
+    code.add(`${finish}(${code.value(cell)}, start, ${used}, writer);`, `start = writer.position;`);
+  }
+  code.add(`${code.value(finishLine)}(lineStart, writer);`);
+  return code.compile(['batch', 'row', 'writer']) as RowWriter;
 }
 
 function writeHeader(cells: readonly Cell[], writer: ByteWriter): void {
@@ -67,16 +87,6 @@ function writeHeader(cells: readonly Cell[], writer: ByteWriter): void {
     const title = Buffer.from(cell.spec.title);
     const start = writer.position;
     finishCell(cell, start, writeVisibleText(writer, title, 0, title.length), writer);
-  }
-  finishLine(lineStart, writer);
-}
-
-function writeRow(cells: readonly Cell[], batch: Batch, row: number, span: Span, writer: ByteWriter): void {
-  const lineStart = writer.position;
-  for (let i = 0; i < cells.length; i++) {
-    const cell = cells[i]!;
-    const start = writer.position;
-    finishCell(cell, start, cell.locate(batch, row, span) ? cell.write(span, writer) : 0, writer);
   }
   finishLine(lineStart, writer);
 }
@@ -98,11 +108,16 @@ function finishLine(lineStart: number, writer: ByteWriter): void {
   writer.byte(NEWLINE);
 }
 
+/** Moves what stands from `start` on to the right, four bytes at a time: the last first, which nothing lies behind. */
 function padLeft(writer: ByteWriter, start: number, count: number): void {
-  const end = writer.position;
+  const size = writer.position - start;
+  writer.ensure(count + WORD_SIZE);
+  const { view } = writer;
+  const last = start + ((size - 1) & -WORD_SIZE);
+  for (let at = last; at >= start; at -= WORD_SIZE) view.setInt32(at + count, view.getInt32(at));
+  writer.position = start;
   writer.repeat(SPACE, count);
-  writer.bytes.copyWithin(start + count, start, end);
-  writer.bytes.fill(SPACE, start, start + count);
+  writer.position += size;
 }
 
 /** Cuts the text from `start` on to at most `width` cells; returns how many it takes now. */
