@@ -61,8 +61,7 @@ export function columnsOutput(specs: readonly ColumnSpec[], widthColumns?: numbe
     },
     usedFields: () => specs.map((spec) => spec.field),
     header: (writer) => writeHeader(cells, writer),
-    write: (batch, writer, rows) =>
-      forEachKept(batch, writer, rows, (row) => writeRow(batch, row, writer)),
+    write: (batch, writer, rows) => forEachKept(batch, writer, rows, (row) => writeRow(batch, row, writer)),
   };
 }
 
