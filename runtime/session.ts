@@ -97,6 +97,8 @@ export interface Account {
   readonly kernelLosses: ReadonlyMap<string, number>;
   /** How often the kernel passed programs over that it was not done with on the same CPU, by their names. */
   readonly passedOver: ReadonlyMap<string, number>;
+  /** Mount namespaces that were not noticed in time: at most so many events are missing, or have a wrong name. */
+  readonly unnoticed: number;
   /** Of the losses, whose --fair held back. */
   readonly heldBack: readonly HeldBackOf[];
   /** Events that were shown without the hash of their file. */
@@ -405,7 +407,8 @@ export class Session {
     this.manager.settle();
     await this.pipeline.stop();
     this.hasher?.close();
-    const kernelLosses = new Map([...this.loaded.losses(), ...this.manager.losses()]);
+    const kernelLosses = this.loaded.losses();
+    const { unnoticed } = this.manager;
     const heldBack = this.heldBack?.finish() ?? [];
     const counts = this.pipeline.counts();
     const passedOver = this.loaded.passedOver();
@@ -415,6 +418,7 @@ export class Session {
       counts,
       kernelLosses,
       passedOver,
+      unnoticed,
       unhashed: this.pipeline.unhashed,
       heldBack,
       ...(await this.endRecording(counts, kernelLosses)),

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { Control } from '../pipeline/control.js';
-import { accountLine, heldBackLine, passedOverLine } from './account.js';
+import { accountLine, heldBackLine, passedOverLine, unnoticedLine } from './account.js';
 
 const counts = { ...new Control().counts(), read: 12, delivered: 10, filtered: 2 };
 
@@ -51,6 +51,13 @@ describe('the line on hooks that the kernel passed over', () => {
       'Warning: the kernel passed over ig_sys_exit 12 times, other 3 times, as it was not done with it on the same CPU; ' +
         'events may be missing',
     );
+  });
+});
+
+describe('the line on mount namespaces that were not noticed', () => {
+  it('is not there when all were, and else says how many', () => {
+    expect(unnoticedLine(0)).toBeUndefined();
+    expect(unnoticedLine(7)).toMatch(/^Warning: 7 new mount namespaces were not noticed in time; /);
   });
 });
 

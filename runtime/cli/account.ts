@@ -36,6 +36,12 @@ export function passedOverLine(passedOver: ReadonlyMap<string, number>): string 
   return `Warning: the kernel passed over ${told}, as it was not done with it on the same CPU; events may be missing`;
 }
 
+/** What is said of new mount namespaces that were not noticed in time; undefined when all were. */
+export function unnoticedLine(unnoticed: number): string | undefined {
+  if (unnoticed === 0) return undefined;
+  return `Warning: ${unnoticed} new mount namespaces were not noticed in time; their first events may be missing, or have a wrong name`;
+}
+
 /**
  * The line to print; undefined when nothing was lost, unless `always`. That the output was not read is no loss when
  * its reader has `closed` it.

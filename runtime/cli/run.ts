@@ -9,7 +9,7 @@ import type { ViewColumn } from '../pipeline/messages.js';
 import { warmWorker } from '../pipeline/pipeline.js';
 import type { OpenOptions, OpenedGadget, Session, SessionOptions } from '../session.js';
 import { isSourceFolder, withFolderHint } from '../source-folder.js';
-import { accountLine, heldBackLine, passedOverLine, unhashedLine } from './account.js';
+import { accountLine, heldBackLine, passedOverLine, unhashedLine, unnoticedLine } from './account.js';
 import { enginesOf, selectionOf } from './container-flags.js';
 import { waitForEnd } from './end.js';
 import { UsageError, fail, say } from './fail.js';
@@ -204,6 +204,7 @@ async function runGadget(
   const lines = [
     heldBackLine(account.heldBack),
     passedOverLine(account.passedOver),
+    unnoticedLine(account.unnoticed),
     accountLine(account, flags.verbose || reason instanceof Error, reason === 'closed'),
     unhashedLine(account.unhashed),
   ];

@@ -115,9 +115,12 @@ export class ContainerManager {
     this.#namer.settleAll();
   }
 
-  /** How many events may be missing, or bear a wrong name, by cause; until closed. */
-  losses(): Map<string, number> {
-    return new Map([['new mount namespace not noticed', (this.#tracker?.missed ?? 0) + this.#shutOut]]);
+  /**
+   * In how many mount namespaces execs were not noticed when they should have been: at most so many events are missing,
+   * or bear a wrong name. Until closed.
+   */
+  get unnoticed(): number {
+    return (this.#tracker?.missed ?? 0) + this.#shutOut;
   }
 
   /** Whether this is a Kubernetes node, as far as its containers tell. */
