@@ -1,13 +1,14 @@
 # make run     set everything up, then watch every process this machine starts (ARGS="trace exec -c name" for more)
 # make test    set everything up, then lint, type check and run all tests
 # make test-kernels  what depends on the kernel, on several of Debian's in QEMU (KERNELS=this,6.1,newest)
+# make soak    trace at half of what this machine can, for an hour (SECONDS=600 for less): nothing may grow
 # Others: build, portable, install (PREFIX=/usr/local), bench, lint, format, clean.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := build
 .DELETE_ON_ERROR:
-.PHONY: build portable run test test-kernels bench lint format install clean test-deps
+.PHONY: build portable run test test-kernels bench soak lint format install clean test-deps
 
 PREFIX ?= /usr/local
 ARGS ?= run trace_exec --host
@@ -112,6 +113,9 @@ test-kernels: build
 bench: build
 	bpf/install-deps.sh bench
 	$(AS_ROOT) env PATH="$$PATH" node test/bench/bench.js $(if $(COMPARE),--compare $(COMPARE)) $(BENCH_ARGS)
+
+soak: build
+	$(AS_ROOT) env PATH="$$PATH" $(NODE) test/soak/soak.js $(if $(SECONDS),--seconds $(SECONDS))
 
 # A self-contained tree: libbpf and libelf lie beside the addon, node_modules holds only what runs.
 install: build

@@ -142,6 +142,22 @@ describe.skipIf(!canRun)('engines that fail', { timeout: 120_000 }, () => {
       expect(parseAccount(stderr).lost).toBe(0);
     });
 
+    it('a container is paused before ig has looked at it: its events are named, and those of later on', async () => {
+      const ig = await tracing(...both(), '-c', 'paused,other');
+      process.kill(ig.pid, 'SIGSTOP');
+      startInDocker('paused');
+      dockerd.docker('pause', 'paused');
+      process.kill(ig.pid, 'SIGCONT');
+      runInDocker('other');
+      await ig.until(() => hasShown(ig, 'paused') && hasShown(ig, 'other'));
+      const before = wordsOf(ig).length;
+      dockerd.docker('unpause', 'paused');
+      await ig.until(() => wordsOf(ig).lastIndexOf('paused') >= before, 'one after the pause');
+      const { stderr } = await ig.stop();
+      expect(wrongNames(ig)).toEqual([]);
+      expect(parseAccount(stderr).lost).toBe(0);
+    });
+
     it('ends when it is told to while both hang, at the start or later', async () => {
       const resume = [stopProcess(dockerdPid()), stopProcess(containerdPid())];
       const starting = Ig.start(['run', 'trace_exec', ...both(), '-c', 'nobody', '-v']);
@@ -376,7 +392,8 @@ function hasShown(ig: Ig, word: string): boolean {
 
 /** Execs that are not shown with the name which their argument tells. Others may run containers here, too. */
 function wrongNames(ig: Ig): string[] {
-  const ours = /^(old|meanwhile|later|kept|other|after|chosen|not-chosen|hogged|wet|one|two|flood|ig-test)/;
+  const ours =
+    /^(paused|old|meanwhile|later|kept|other|after|chosen|not-chosen|hogged|wet|one|two|flood|ig-test)/;
   return ig
     .events()
     .map(({ args, runtime }) => [args.slice('/bin/true '.length), runtime?.['containerName']] as const)

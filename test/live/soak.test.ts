@@ -9,7 +9,7 @@ const SOAK = fileURLToPath(new URL('../soak/soak.js', import.meta.url));
 it('keeps its memory, its descriptors and its threads, and accounts for every event', () => {
   const { status, stdout, stderr } = spawnSync(
     process.execPath,
-    [SOAK, '--seconds', '14', '--rate', '1500'],
+    [SOAK, '--seconds', '14', '--rate', '2000'],
     {
       encoding: 'utf8',
     },

@@ -38,7 +38,7 @@ const CEILING_SECONDS = 3;
 const WARM_UP = 0.4;
 const LOOKS = 60;
 /** What garbage not yet collected may differ by, in MB of 10^6 bytes. */
-const MAX_GROWTH_MB = 12;
+const MAX_GROWTH_MB = 5;
 
 /** @typedef {{ memoryMb: number, fds: number, threads: number }} Look */
 
