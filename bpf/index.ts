@@ -6,7 +6,15 @@ export * from './errors.js';
 export { cpuNumbersEnd, hasKernelBtf, KERNEL_BTF_PATH, libbpfVersion, numPossibleCpus } from './features.js';
 export { Link, type ReadOptions, waitForPrograms } from './link.js';
 export { BpfMap, type MapSpec, type NewMap, type SharedMap } from './map.js';
-export { BpfObject, ObjectSpec, Program, type OpenOptions, type ProgramSpec } from './object.js';
+export {
+  BpfObject,
+  ObjectSpec,
+  Program,
+  type OpenOptions,
+  type ProgramRuns,
+  type ProgramSpec,
+} from './object.js';
 export type { AttachOptions } from './attach/index.js';
 export { RingReader } from './ring.js';
+export { measureRuns } from './runs.js';
 export { unreadBytes, writeSome } from './write.js';

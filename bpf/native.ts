@@ -112,6 +112,7 @@ export interface Native {
   waitForPrograms(): void;
   readFileBelow(root: string, path: string, maxBytes: number): Promise<Uint8Array>;
   numPossibleCpus(): number;
+  measureRuns(): number;
   bootToEpochNs(): bigint;
   bootNowNs(): number;
   libbpfVersion(): string;

@@ -217,15 +217,23 @@ export class Program implements ProgramSpec {
     return this.#attach(this, options);
   }
 
+  /** What the kernel has counted of the program's runs, in /proc/PID/fdinfo (bpf_prog_show_fdinfo, kernel/bpf/syscall.c). */
+  runs(): ProgramRuns {
+    const info = readFileSync(`/proc/self/fdinfo/${this.fd}`, 'latin1');
+    const read = (key: string): number => Number(new RegExp(`^${key}:\\s*(\\d+)`, 'm').exec(info)?.[1] ?? 0);
+    return { count: read('run_cnt'), ns: read('run_time_ns'), misses: read('recursion_misses') };
+  }
+}
+
+export interface ProgramRuns {
+  /** Runs, and nanoseconds in all of them, while they are measured: see `measureRuns`. */
+  readonly count: number;
+  readonly ns: number;
   /**
    * How often the kernel passed the program over, because it was not done with it on the same CPU: it was interrupted
-   * there, or another task was preferred. `recursion_misses` of /proc/PID/fdinfo (bpf_prog_show_fdinfo,
-   * kernel/bpf/syscall.c), Linux 5.12; 0 on older kernels, which do not count it.
+   * there, or another task was preferred. Linux 5.12; 0 on older kernels, which do not count it.
    */
-  misses(): number {
-    const info = readFileSync(`/proc/self/fdinfo/${this.fd}`, 'latin1');
-    return Number(/^recursion_misses:\s*(\d+)/m.exec(info)?.[1] ?? 0);
-  }
+  readonly misses: number;
 }
 
 /** A loaded object: its programs and maps stay in the kernel until it is closed. */

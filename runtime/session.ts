@@ -32,6 +32,7 @@ import { type OpenImageOptions, type OpenedImage, openImage } from './open-image
 import type { Counts } from './pipeline/control.js';
 import type { FieldDescription, ModuleConfig, OutputRequest, ViewColumn } from './pipeline/messages.js';
 import { Pipeline, type PipelineConfig, type PipelineListener } from './pipeline/pipeline.js';
+import type { RunStats, StatsKeeper } from './stats.js';
 
 export interface OpenOptions extends OpenImageOptions {
   /** Whether gadget.yaml is checked; always skipped for built-in gadgets. */
@@ -72,6 +73,8 @@ export interface SessionOptions {
   readonly guestLimits?: GuestLimits;
   /** A recording to make of the run. */
   readonly record?: RecordRequest;
+  /** Whether the run is measured, for `Session.stats`. */
+  readonly stats?: boolean;
 }
 
 export interface RecordRequest {
@@ -93,6 +96,10 @@ export interface SessionListener {
 /** What became of the events of a session. */
 export interface Account {
   readonly counts: Counts;
+  /** Of those that were read, the events that Wasm modules made. */
+  readonly made: number;
+  /** For how long programs were attached. */
+  readonly seconds: number;
   /** Events the kernel side could not send, by cause. */
   readonly kernelLosses: ReadonlyMap<string, number>;
   /** How often the kernel passed programs over that it was not done with on the same CPU, by their names. */
@@ -105,6 +112,8 @@ export interface Account {
   readonly unhashed: Readonly<Record<HashFailure, number>>;
   /** Events that are not in the recording that was asked for, as it ended before the run. */
   readonly unrecorded?: number;
+  /** Of all of the run, where it was measured. */
+  readonly stats?: RunStats;
 }
 
 /** The fields of a gadget with these values, and those that Wasm modules add: they are started for that. */
@@ -233,6 +242,16 @@ async function startHasher(
   return new FileHasher();
 }
 
+/** Undefined when nothing is to be measured. */
+async function startStats(
+  { stats }: SessionOptions,
+  listener: SessionListener,
+): Promise<StatsKeeper | undefined> {
+  if (stats !== true) return undefined;
+  const { StatsKeeper } = await import('./stats.js');
+  return new StatsKeeper((sentence) => listener.warn(sentence));
+}
+
 /** A process may be gone, and its parent. The container's first one lasts, as does init. */
 function withPlaces(file: FileToHash, { table }: ContainerManager, mntns: number): FileToHash {
   const first = table.byMntns(mntns)?.container.pid ?? 0;
@@ -246,6 +265,8 @@ export class Session {
   private readonly hasher: FileHasher | undefined;
   private readonly recordFd: number | undefined;
   private readonly heldBack: HeldBackWatch | undefined;
+  private readonly statsKeeper: StatsKeeper | undefined;
+  private readonly beganMs = performance.now();
   private readonly options: SessionOptions;
   private modules: readonly ModuleConfig[];
 
@@ -266,7 +287,10 @@ export class Session {
       readAccounts: showsAccounts(gadget, options),
       atSyscalls: gadget.enabledSections(values).some((section) => section.includes('/syscalls/')),
     });
-    const hasher = await startHasher(gadget, values);
+    const [hasher, statsKeeper] = await Promise.all([
+      startHasher(gadget, values),
+      startStats(options, listener),
+    ]);
     const limits = options.guestLimits ?? DEFAULT_GUEST_LIMITS;
     const preparing = prepareGuest(gadget.wasm, limits);
     const preparingFilters = filterModules(options.wasmFilters ?? [], limits, logLevel(options.verbose));
@@ -303,7 +327,11 @@ export class Session {
         else pipeline.tellContainer(change);
       });
       pipeline = await Pipeline.start(
-        { ...complete, ...(recordFd === undefined ? {} : { recordFd }) },
+        {
+          ...complete,
+          ...(recordFd === undefined ? {} : { recordFd }),
+          ...(statsKeeper === undefined ? {} : { meter: statsKeeper.meter.memory }),
+        },
         {
           warn: (sentence) => listener.warn(sentence),
           outputClosed: () => listener.outputClosed(),
@@ -322,6 +350,7 @@ export class Session {
       for (const change of changes) pipeline.tellContainer(change);
       for (const sentence of [...manager.warnings, ...loaded.attach()]) listener.warn(sentence);
       pipeline.begin();
+      statsKeeper?.begin();
       const names = new GroupNames(manager.table);
       const warn = (sentence: string): void => listener.warn(sentence);
       const heldBack = loaded.heldBack && new HeldBackWatch(loaded.heldBack, names, warn);
@@ -332,12 +361,14 @@ export class Session {
         hasher,
         recordFd,
         heldBack,
+        statsKeeper,
         options,
         modules: config.modules,
       });
     } catch (error) {
       await pipeline?.stop();
       hasher?.close();
+      statsKeeper?.close();
       manager.close();
       if (recordFd !== undefined) {
         closeSync(recordFd);
@@ -358,6 +389,7 @@ export class Session {
     hasher: FileHasher | undefined;
     recordFd: number | undefined;
     heldBack: HeldBackWatch | undefined;
+    statsKeeper: StatsKeeper | undefined;
     options: SessionOptions;
     modules: readonly ModuleConfig[];
   }) {
@@ -367,6 +399,7 @@ export class Session {
     this.hasher = parts.hasher;
     this.recordFd = parts.recordFd;
     this.heldBack = parts.heldBack;
+    this.statsKeeper = parts.statsKeeper;
     this.options = parts.options;
     this.modules = parts.modules;
   }
@@ -401,9 +434,28 @@ export class Session {
     this.pipeline.resize(widthColumns);
   }
 
+  /** Whether the output ends, for now, in the middle of a line. */
+  get isMidLine(): boolean {
+    return this.pipeline.isMidLine;
+  }
+
+  /** How the run does; undefined unless `SessionOptions.stats` asks for it. Not after `stop`. */
+  stats(): RunStats | undefined {
+    const { loaded, manager, pipeline } = this;
+    return this.statsKeeper?.read({
+      counts: () => pipeline.counts(),
+      kernelLosses: () => loaded.losses(),
+      runs: () => new Map([...loaded.runs(), ...manager.runs()]),
+      modules: () => this.modules.map(({ role, name }) => (role === 'gadget' ? 'wasm' : name)),
+      rings: loaded.rings.map(({ sizeBytes }, i) => ({ name: loaded.ringNames[i]!, sizeBytes })),
+    });
+  }
+
   /** Detaches, writes what was captured, frees everything. */
   async stop(): Promise<Account> {
     this.loaded.detach();
+    const seconds = (performance.now() - this.beganMs) / 1000;
+    this.statsKeeper?.settle();
     this.manager.settle();
     await this.pipeline.stop();
     this.hasher?.close();
@@ -412,10 +464,13 @@ export class Session {
     const heldBack = this.heldBack?.finish() ?? [];
     const counts = this.pipeline.counts();
     const passedOver = this.loaded.passedOver();
+    const stats = this.stats();
     this.loaded.close();
     this.manager.close();
+    this.statsKeeper?.close();
     return {
-      counts,
+      ...{ counts, made: this.pipeline.made, seconds },
+      ...(stats === undefined ? {} : { stats }),
       kernelLosses,
       passedOver,
       unnoticed,

@@ -12,11 +12,16 @@ export class Terminal {
   private readonly chunks: Buffer[] = [];
   private readonly exited: Promise<number | null>;
 
-  constructor(columns: number, args: readonly string[]) {
-    const words = [process.execPath, IG, ...args].map((word) => `'${word.replaceAll("'", `'\\''`)}'`);
-    const command = `stty cols ${columns} rows 24 -echo; exec ${words.join(' ')}`;
-    this.child = spawn('script', ['-qfec', command, '/dev/null'], {
-      stdio: ['pipe', 'pipe', 'inherit'],
+  /** `slow`: the program test/live/programs/stalled.c, and how many bytes of the terminal it reads in a second. */
+  constructor(columns: number, args: readonly string[], slow?: readonly [program: string, rate: number]) {
+    const quoted = [process.execPath, IG, ...args].map((word) => `'${word.replaceAll("'", `'\\''`)}'`);
+    const command = `stty cols ${columns} rows 24 -echo; exec ${quoted.join(' ')}`;
+    const [program, words] =
+      slow === undefined
+        ? ['script', ['-qfec', command, '/dev/null']]
+        : [slow[0], [`${slow[1]}`, '/bin/sh', '-c', command]];
+    this.child = spawn(program, words, {
+      stdio: ['pipe', 'pipe', slow === undefined ? 'inherit' : 'ignore'],
       env: { ...process.env, SHELL: '/bin/sh' },
     });
     this.child.stdout!.on('data', (chunk: Buffer) => this.chunks.push(chunk));
@@ -39,6 +44,11 @@ export class Terminal {
     const shown = (): boolean => this.lines().some((line) => pattern.test(line));
     await until(shown, `${pattern.source} on the terminal`);
     return this.lines().find((line) => pattern.test(line))!;
+  }
+
+  /** A slow one takes nothing any more. */
+  stall(): void {
+    this.child.kill('SIGUSR1');
   }
 
   /** As if the user typed it. */

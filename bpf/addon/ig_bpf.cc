@@ -42,6 +42,14 @@ Napi::Value mount_detached(const Napi::CallbackInfo &info) {
     return Napi::Number::New(info.Env(), mount);
 }
 
+// measureRuns(): an fd; while it is open, the kernel measures how long eBPF programs run.
+Napi::Value measure_runs(const Napi::CallbackInfo &info) {
+    int fd = bpf_enable_stats(BPF_STATS_RUN_TIME);
+    if (fd < 0)
+        throw system_error(info.Env(), fd, "enabling run-time statistics of eBPF programs");
+    return Napi::Number::New(info.Env(), fd);
+}
+
 // bootToEpochNs(): CLOCK_REALTIME minus CLOCK_BOOTTIME, a bigint of nanoseconds.
 Napi::Value boot_to_epoch_ns(const Napi::CallbackInfo &info) {
     timespec boot, wall;
@@ -93,6 +101,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
     exports.Set("waitForPrograms", Napi::Function::New<wait_for_programs>(env));
     exports.Set("numPossibleCpus", Napi::Function::New<num_possible_cpus>(env));
     exports.Set("libbpfVersion", Napi::Function::New<libbpf_version>(env));
+    exports.Set("measureRuns", Napi::Function::New<measure_runs>(env));
     exports.Set("bootToEpochNs", Napi::Function::New<boot_to_epoch_ns>(env));
     exports.Set("bootNowNs", Napi::Function::New<boot_now_ns>(env));
     exports.Set("probeProgram", Napi::Function::New<probe_program>(env));

@@ -2,7 +2,7 @@
 
 import { HASH_FAILURES, type HashFailure } from '../hashing/file.js';
 import { MAX_FILE_BYTES } from '../hashing/open-file.js';
-import type { Counter, Counts } from '../pipeline/control.js';
+import type { Counter } from '../pipeline/control.js';
 import type { HeldBackOf } from '../held-back.js';
 import type { Account } from '../session.js';
 
@@ -47,11 +47,12 @@ export function unnoticedLine(unnoticed: number): string | undefined {
  * its reader has `closed` it.
  */
 export function accountLine(
-  { counts, kernelLosses }: Pick<Account, 'counts' | 'kernelLosses'>,
+  account: Pick<Account, 'counts' | 'kernelLosses'>,
   always: boolean,
   closed = false,
 ): string | undefined {
-  const losses = [...kernelLosses, ...userLosses(counts)].filter(([, count]) => count > 0);
+  const { counts } = account;
+  const losses = lossesOf(account).filter(([, count]) => count > 0);
   const told = losses.filter(([cause]) => !closed || cause !== CAUSES.lostOutput);
   if (told.length === 0 && !always) return undefined;
   const filtered = counts.filtered > 0 ? `, ${counts.filtered} filtered out` : '';
@@ -60,8 +61,23 @@ export function accountLine(
   return `${counts.delivered} events delivered${filtered}, ${lost} lost${causes === '' ? '' : ` (${causes})`}`;
 }
 
-function userLosses(counts: Counts): [string, number][] {
-  return Object.entries(CAUSES).map(([counter, cause]) => [cause, counts[counter as Counter]]);
+/** All causes of loss that there can be, in the words of the line, with their counts. */
+export function lossesOf({
+  counts,
+  kernelLosses,
+}: Pick<Account, 'counts' | 'kernelLosses'>): [cause: string, count: number][] {
+  const ours = Object.entries(CAUSES).map(([counter, cause]): [string, number] => [
+    cause,
+    counts[counter as Counter],
+  ]);
+  return [...kernelLosses, ...ours];
+}
+
+/** The same for machines: `ring_buffer_full`. */
+export function lossesByKey(account: Pick<Account, 'counts' | 'kernelLosses'>): Record<string, number> {
+  return Object.fromEntries(
+    lossesOf(account).map(([cause, count]) => [cause.toLowerCase().replace(/[^a-z0-9]+/g, '_'), count]),
+  );
 }
 
 /** Workloads that are named. */

@@ -1,6 +1,6 @@
 // How every failure ends: one sentence on stderr, the cause and logs with --verbose, a non-zero exit status.
 
-import { writeSync } from 'node:fs';
+import { writeStderr } from './stderr.js';
 
 /** A flag or argument that is not right. */
 export class UsageError extends Error {
@@ -75,11 +75,7 @@ export function visible(text: string): string {
 
 /** Prints a line to stderr. */
 export function say(line: string): void {
-  try {
-    writeSync(2, `${visible(line)}\n`);
-  } catch {
-    // Nobody reads stderr: there is nowhere left to say so.
-  }
+  writeStderr(`${visible(line)}\n`);
 }
 
 function detail(error: unknown, told: string): void {

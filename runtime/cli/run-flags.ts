@@ -6,6 +6,7 @@ import { type ContainerFlags, engineOptions, selectionOptions } from './containe
 import { UsageError } from './fail.js';
 import { BOOLEAN_FLAGS, type ImageFlags, imageOptions } from './image-flags.js';
 import { list, number } from './option-values.js';
+import type { StatsFlags } from './stats.js';
 import { type WasmFlags, wasmOptions, watchOption } from './wasm-flags.js';
 
 /** Which events are shown, and how. */
@@ -18,9 +19,10 @@ export interface OutputFlags {
 }
 
 /** What the user gave, after both readings. */
-export interface RunFlags extends ContainerFlags, ImageFlags, OutputFlags, WasmFlags {
+export interface RunFlags extends ContainerFlags, ImageFlags, OutputFlags, StatsFlags, WasmFlags {
   readonly timeout: number;
   readonly record?: string;
+  readonly summary?: boolean;
   readonly watch?: boolean;
   readonly ociStoreUser?: boolean;
   readonly validateMetadata?: boolean;
@@ -83,6 +85,19 @@ export function replayOptionGroups(): OptionGroup[] {
   ];
 }
 
+function statsOptions(): Option[] {
+  return [
+    new Option(
+      '--stats',
+      'say at the end on stderr: rates, latencies, CPU, memory, time by stage and program',
+    ),
+    new Option('--stats-interval <seconds>', 'also a line every so often').argParser(
+      number(0.1, LONGEST_TIMEOUT_S),
+    ),
+    new Option('--stats-output <file>', 'the same as lines of JSON into a file, and not on stderr'),
+  ];
+}
+
 export function runOptionGroups(): OptionGroup[] {
   return [
     { title: 'Whose events', options: selectionOptions() },
@@ -90,6 +105,7 @@ export function runOptionGroups(): OptionGroup[] {
       title: 'Which of them, and how',
       options: [
         ...outputOptions(),
+        new Option('--summary', 'end JSON or YAML with a record of what was delivered and lost'),
         new Option('--record <file>', 'also keep the events in a file, for `ig replay`'),
         new Option('-t, --timeout <seconds>', 'stop by itself; 0 = at Ctrl-C')
           .default(0)
@@ -99,6 +115,7 @@ export function runOptionGroups(): OptionGroup[] {
       ],
     },
     { title: 'Wasm filters', options: [...wasmOptions(), watchOption()] },
+    { title: 'How ig itself does', options: statsOptions() },
     { title: 'Container engines', options: engineOptions() },
     { title: 'Image', options: imageOptions() },
   ];

@@ -7,15 +7,18 @@ import { missingCapabilities } from '../../bpf/errors.js';
 import { DEFAULT_GUEST_LIMITS, type FilterModule } from '../guest.js';
 import type { ViewColumn } from '../pipeline/messages.js';
 import { warmWorker } from '../pipeline/pipeline.js';
-import type { OpenOptions, OpenedGadget, Session, SessionOptions } from '../session.js';
+import type { Account, OpenOptions, OpenedGadget, Session, SessionOptions } from '../session.js';
 import { isSourceFolder, withFolderHint } from '../source-folder.js';
 import { accountLine, heldBackLine, passedOverLine, unhashedLine, unnoticedLine } from './account.js';
 import { enginesOf, selectionOf } from './container-flags.js';
-import { waitForEnd } from './end.js';
+import { type End, waitForEnd } from './end.js';
 import { UsageError, fail, say } from './fail.js';
 import { filtersOf, openOptions } from './open.js';
 import { type RunFlags, readFlags, readImage, runOptions } from './run-flags.js';
 import { shownAs, terminalWidth } from './shown-as.js';
+import type { StatsReporter } from './stats.js';
+import { deferStderrWhile } from './stderr.js';
+import type { SummaryMode } from './summary.js';
 import { version } from './version.js';
 import { limitsOf } from './wasm-flags.js';
 
@@ -177,12 +180,15 @@ async function runGadget(
   const { Session } = await import('../session.js');
   const { record: path } = flags;
   const record = path === undefined ? {} : { record: { path, image: opened.image.digest, ig: version() } };
+  const summary =
+    flags.summary === true ? (await import('./summary.js')).summaryMode(flags.output) : undefined;
+  const reporter = await statsReporter(flags);
   const follow = flags.watch === true ? await followerOf(opened, flags) : undefined;
   if (flags.verbose) sayImage(opened);
   const end = waitForEnd();
   const starting = Session.start(
     opened.gadget,
-    { ...options, ...record, wasmFilters: opened.filters },
+    { ...options, ...record, stats: reporter !== undefined, wasmFilters: opened.filters },
     {
       warn: (sentence) => say(`Warning: ${sentence}`),
       outputClosed: () => end.now('closed'),
@@ -194,28 +200,58 @@ async function runGadget(
   // A module that hangs while it starts must not keep the user: the kernel detaches what dies with this process.
   if ((await Promise.race([starting, end.reason])) === 'stopped') process.exit(0);
   const session = await starting;
+  deferStderrWhile(() => session.isMidLine);
+  reporter?.begin(() => session.stats()!);
   if (isatty(1)) process.on('SIGWINCH', () => session.resize(terminalWidth()));
   if (flags.timeout > 0) setTimeout(() => end.now('stopped'), flags.timeout * 1000).unref();
   if (flags.verbose) say('Tracing.');
   const unfollow = follow?.(session);
   const reason = await end.reason;
   unfollow?.();
+  reporter?.stop();
   const account = await session.stop();
+  if (summary !== undefined && reason !== 'closed')
+    await endWith(summary, opened, account, session.isMidLine);
+  if (account.stats !== undefined) reporter?.end(account.stats);
+  sayAccount(account, flags, reason);
+  if (reason instanceof Error) fail(reason, flags.verbose);
+}
+
+function sayAccount(account: Account, { verbose, record }: RunFlags, reason: End): void {
   const lines = [
     heldBackLine(account.heldBack),
     passedOverLine(account.passedOver),
     unnoticedLine(account.unnoticed),
-    accountLine(account, flags.verbose || reason instanceof Error, reason === 'closed'),
+    accountLine(account, verbose || reason instanceof Error, reason === 'closed'),
     unhashedLine(account.unhashed),
   ];
   for (const line of lines) if (line !== undefined) say(line);
-  if (account.unrecorded !== undefined) {
-    say(
-      `Warning: ${account.unrecorded} events are missing at the end of the recording ${flags.record ?? ''}`,
-    );
-    process.exitCode = 1;
-  }
-  if (reason instanceof Error) fail(reason, flags.verbose);
+  if (account.unrecorded === undefined) return;
+  say(`Warning: ${account.unrecorded} events are missing at the end of the recording ${record ?? ''}`);
+  process.exitCode = 1;
+}
+
+/** Undefined when nobody asks how ig itself does. */
+async function statsReporter(flags: RunFlags): Promise<StatsReporter | undefined> {
+  const { stats, statsInterval, statsOutput } = flags;
+  if (stats !== true && statsInterval === undefined && statsOutput === undefined) return undefined;
+  const { StatsReporter } = await import('./stats.js');
+  return new StatsReporter(statsInterval, statsOutput);
+}
+
+/** Has the output end with what became of the events. */
+async function endWith(
+  mode: SummaryMode,
+  { gadget, image }: Opened,
+  account: Account,
+  midLine: boolean,
+): Promise<void> {
+  const { summaryOf, writeSummary } = await import('./summary.js');
+  const summary = summaryOf(account, { gadget: gadget.name, image: image.digest });
+  // A reader that has just taken nothing for a while is not waited for again.
+  const patient = account.counts.lostOutput === 0;
+  if (await writeSummary(mode, summary, { midLine, patient })) return;
+  say('Warning: the output ends without its summary, which could not be written');
 }
 
 /** What has changed sources of Wasm modules go on in a run. Throws UsageError when there are none. */

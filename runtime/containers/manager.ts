@@ -1,7 +1,7 @@
 // Keeps the container table and the kernel's filter true: engines name containers, the tracker finds them first.
 
 import { setTimeout as sleep } from 'node:timers/promises';
-import { BpfMap } from '../../bpf/index.js';
+import { BpfMap, type ProgramRuns } from '../../bpf/index.js';
 import { AccountKeeper } from './accounts.js';
 import type { Engine, EngineContainer, EngineEvent } from './engines/engine.js';
 import type { EngineOptions } from './engines/index.js';
@@ -121,6 +121,11 @@ export class ContainerManager {
    */
   get unnoticed(): number {
     return (this.#tracker?.missed ?? 0) + this.#shutOut;
+  }
+
+  /** What the kernel has counted of the tracker's programs; nothing without it. */
+  runs(): Map<string, ProgramRuns> {
+    return this.#tracker?.runs() ?? new Map<string, ProgramRuns>();
   }
 
   /** Whether this is a Kubernetes node, as far as its containers tell. */

@@ -10,6 +10,7 @@ import {
   RingReader,
   type BpfMap,
   type BpfObject,
+  type ProgramRuns,
 } from '../../bpf/index.js';
 import { hostPidns } from './proc.js';
 import { type Sighting, sinceOf } from './sighting.js';
@@ -103,6 +104,11 @@ export class Tracker {
    */
   get missed(): number {
     return Number(this.#object.map('missed').sumPerCpuU64(new Uint8Array(4)));
+  }
+
+  /** What the kernel has counted of its programs' runs, by their names. */
+  runs(): Map<string, ProgramRuns> {
+    return new Map(this.#object.programs.map((program) => [program.name, program.runs()]));
   }
 
   /** Reports at once what has been seen so far; of a flood, as much as a turn has time for. */

@@ -8,6 +8,7 @@ import {
   NotSupportedByKernelError,
   ObjectSpec,
   PermissionError,
+  type ProgramRuns,
   type SharedMap,
   cpuNumbersEnd,
   hasKernelBtf,
@@ -340,6 +341,8 @@ function isTracing(section: string): boolean {
 
 export class LoadedGadget {
   readonly rings: readonly Ring[];
+  /** Names of the rings' maps. */
+  readonly ringNames: readonly string[];
   /** Of the losses, those by --fair, until closed; undefined without that. */
   readonly heldBack: HeldBackCounters | undefined;
   /** All maps of the object, with the descriptors by which the Wasm module's thread reaches them. */
@@ -374,6 +377,7 @@ export class LoadedGadget {
       const map = object.map(tracer.map);
       return { source, fd: map.fd, sizeBytes: map.maxEntries, recordBytes };
     });
+    this.ringNames = tracers.map(({ map }) => map);
     this.maps = object.maps.map(({ name, type, keySize, valueSize, maxEntries, fd }) => {
       return { name, type, keySize, valueSize, maxEntries, fd };
     });
@@ -420,9 +424,14 @@ export class LoadedGadget {
     return losses;
   }
 
+  /** What the kernel has counted of the programs' runs, by their names. Not after `close`. */
+  runs(): Map<string, ProgramRuns> {
+    return new Map(this.object.programs.map((program) => [program.name, program.runs()]));
+  }
+
   /** How often the kernel passed programs over, by their names; only those that it did. Not after `close`. */
   passedOver(): Map<string, number> {
-    const programs = this.object.programs.map((program) => [program.name, program.misses()] as const);
+    const programs = [...this.runs()].map(([name, { misses }]) => [name, misses] as const);
     return new Map(programs.filter(([, misses]) => misses > 0));
   }
 

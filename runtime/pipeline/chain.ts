@@ -1,9 +1,10 @@
 // What happens to the batches of one data source, in order: containers, Wasm, filter, sort and limit, output.
 
+import { bootNowNs } from '../../bpf/clock.js';
 import type { ContainerView } from '../containers/view.js';
-import type { Batch } from '../data/batch.js';
+import { type Batch, Span } from '../data/batch.js';
 import type { DataSource } from '../data/data-source.js';
-import { type Field, withOrigins } from '../data/field.js';
+import { type Field, type Locator, withOrigins } from '../data/field.js';
 import { filter } from '../operators/filter.js';
 import { addFormatters } from '../operators/formatters.js';
 import { limiter } from '../operators/limiter.js';
@@ -18,11 +19,12 @@ import type { Output } from '../output/output.js';
 import { resolveField } from '../output/select-columns.js';
 import { Turns } from '../output/turns.js';
 import type { RecordingWriter } from '../recording/writer.js';
-import { ContainerNames } from './containers.js';
+import { ContainerNames, locatorByTag } from './containers.js';
 import type { Control } from './control.js';
 import { FileHashes, type HashWork } from './file-hashes.js';
 import { HoldQueue } from './hold.js';
 import type { OutputRequest, WorkerConfig } from './messages.js';
+import type { Meter } from './meter.js';
 import type { Modules } from './modules.js';
 import { type Asked, askedOf } from './scope.js';
 import type { Sink } from './sink.js';
@@ -44,6 +46,8 @@ export interface Shared {
   readonly userFiles: UserFiles;
   /** Keeps what the chains take in, in its order. */
   readonly recorder: Pick<RecordingWriter, 'batch' | 'release'> | undefined;
+  /** Measures the chains; left out, nothing does. */
+  readonly meter?: Meter | undefined;
 }
 
 /** What an event waits for: whose a mount namespace was at that time. */
@@ -61,6 +65,9 @@ export class Chain {
   private held = new HoldQueue<Moment>();
   private readonly hashes: FileHashes | undefined;
   private readonly refreshUsers: (() => void) | undefined;
+  /** When an event happened, CLOCK_BOOTTIME; undefined where nothing measures that, or no field says it. */
+  private readonly locateTimestamp: Locator | undefined;
+  private readonly span = new Span();
   private compiled: Compiled | undefined;
 
   /** Adds the operators' fields to `source`. The gadget's own Wasm module has added its fields before. */
@@ -72,6 +79,7 @@ export class Chain {
     this.containers =
       config.containers === undefined ? undefined : ContainerNames.of(source, shared.view, config.containers);
     this.hashes = FileHashes.of(source, shared.hashing);
+    if (shared.meter !== undefined) this.locateTimestamp = locatorByTag(source, 'type:gadget_timestamp', 8);
     addFormatters(source, { bootToEpochNs: config.bootToEpochNs });
     this.refreshUsers = addUsers(source, shared.userFiles, this.containers?.users);
   }
@@ -116,6 +124,7 @@ export class Chain {
   /** Takes a batch fresh from the kernel at that time. */
   take(batch: Batch, nowMs: number): void {
     this.shared.control.add('read', batch.count);
+    this.shared.meter?.addBatch(batch.count);
     this.refreshUsers?.();
     const unnamed = this.nameContainers(batch, true, nowMs);
     // Behind the news of containers that naming has waited for, before the module that may never come back.
@@ -158,8 +167,9 @@ export class Chain {
 
   /** `apart`: how many records are not the batch's any more. */
   private run(batch: Batch, apart: number, firstModule = 0): void {
-    const { control, writer, sink, modules } = this.shared;
+    const { control, writer, sink, modules, meter } = this.shared;
     const { isShown, steps, order, output } = this.end;
+    meter?.lap('other');
     if (batch.kept() > 0 && !modules.run(this.index, batch, firstModule)) {
       const lost = batch.kept();
       control.add('lostGuest', lost);
@@ -168,10 +178,20 @@ export class Chain {
     }
     if (!isShown) batch.keep.fill(0);
     for (const step of steps) step(batch);
+    meter?.lap('filter');
     this.countUnhashed(batch);
     const rows = output.write(batch, writer, order?.(batch));
+    meter?.lap('format');
     control.add('filtered', batch.count - apart - rows);
     sink.flush(writer, rows);
+    if (meter !== undefined) this.measure(batch, meter);
+  }
+
+  private measure(batch: Batch, meter: Meter): void {
+    meter.lap('write');
+    if (this.shared.sink.ended || this.locateTimestamp === undefined) return;
+    meter.addLatencies(batch, this.locateTimestamp, bootNowNs(), this.span);
+    meter.lap('other');
   }
 
   private countUnhashed(batch: Batch): void {
@@ -184,6 +204,7 @@ export class Chain {
 
   /** Returns how many records left the batch otherwise than by a filter: to be held, or lost for want of a name. */
   private nameContainers(batch: Batch, fresh: boolean, nowMs: number): number {
+    this.shared.meter?.lap('other');
     let apart = 0;
     this.containers?.process(batch, fresh, {
       catchUp: this.shared.catchUp,
@@ -199,6 +220,7 @@ export class Chain {
         apart++;
       },
     });
+    this.shared.meter?.lap('containers');
     return apart;
   }
 }

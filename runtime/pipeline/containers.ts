@@ -198,7 +198,7 @@ function nodeLocator(node: string | undefined): Locator {
 }
 
 /** Finds the field of that tag, if it is a number of that size. */
-function locatorByTag(source: DataSource, tag: string, sizeBytes: number): Locator | undefined {
+export function locatorByTag(source: DataSource, tag: string, sizeBytes: number): Locator | undefined {
   const field = source.fields.find(({ tags }) => tags.includes(tag));
   if (field === undefined || !isFixed(field.kind) || field.length !== 1) return undefined;
   return widthOf(field.kind) === sizeBytes ? locatorOf(field) : undefined;

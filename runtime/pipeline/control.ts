@@ -7,6 +7,7 @@ const GUEST_SEQUENCE = 1;
 const GUEST_MODULE = 2;
 const SWAPPING = 3;
 const CONDEMNED = 4;
+const MID_LINE = 5;
 const COUNTERS_AT_BYTES = 64;
 
 /** What became of records; `read = delivered + filtered + lost*`, once the worker is done. */
@@ -69,6 +70,15 @@ export class Control {
 
   counts(): Counts {
     return Object.fromEntries(COUNTERS.map((name, index) => [name, this.counters[index]!])) as Counts;
+  }
+
+  /** Whether the last that was written is the beginning of a line, of which the rest waits for the reader. */
+  get isMidLine(): boolean {
+    return Atomics.load(this.flags, MID_LINE) === 1;
+  }
+
+  set isMidLine(value: boolean) {
+    Atomics.store(this.flags, MID_LINE, value ? 1 : 0);
   }
 
   /** Counts records that are in the recording; what else becomes of them is another matter. */

@@ -31,6 +31,8 @@ export interface GuestModule {
   readonly madeSources?: readonly DataSource[];
   /** Whether outputs are to show a data source. */
   isShown?(source: number): boolean;
+  /** How much memory it has now; left out, none. */
+  readonly memoryBytes?: number;
   /** What it wants changed before the gadget is loaded. */
   readonly settings?: readonly (readonly [key: string, value: string])[];
 }

@@ -74,6 +74,8 @@ export interface ModuleConfig {
 /** What a worker starts with. */
 export interface WorkerConfig {
   readonly control: SharedArrayBuffer;
+  /** Memory of a `Meter`, where the worker is to be measured. */
+  readonly meter?: SharedArrayBuffer;
   readonly sources: readonly DataSourceSpec[];
   /** Empty to describe the data sources only, or to replay. */
   readonly rings: readonly RingSource[];

@@ -11,6 +11,7 @@ import { type GuestModule, type GuestServices, openGuest } from './guest-module.
 import { MAX_GUEST_FAILURES, restMs } from './limits.js';
 import { called } from './module-name.js';
 import type { ModuleConfig } from './messages.js';
+import type { Meter } from './meter.js';
 
 /** Ticks that are made up for when there was no time for them, and how long that may keep events waiting. */
 const MAX_LATE_TICKS = 1000;
@@ -36,11 +37,13 @@ export class Modules {
   private readonly control: Control;
   private readonly report: (failure: ModuleFailure) => void;
   private readonly isReplay: boolean;
+  private readonly meter: Meter | undefined;
 
-  constructor(control: Control, report: (failure: ModuleFailure) => void, isReplay = false) {
+  constructor(control: Control, report: (failure: ModuleFailure) => void, isReplay = false, meter?: Meter) {
     this.control = control;
     this.report = report;
     this.isReplay = isReplay;
+    this.meter = meter;
   }
 
   /**
@@ -138,6 +141,11 @@ export class Modules {
     }
   }
 
+  /** Of all modules. */
+  get memoryBytes(): number {
+    return this.runners.reduce((sum, { module }) => sum + (module.memoryBytes ?? 0), 0);
+  }
+
   /** When the next tick is due; Infinity when none is. */
   get nextTickMs(): number {
     return this.runners.reduce((next, { tickDueMs }) => Math.min(next, tickDueMs), Infinity);
@@ -188,6 +196,7 @@ export class Modules {
       return false;
     } finally {
       this.control.leaveGuest();
+      this.meter?.lapModule(i);
     }
   }
 }

@@ -158,6 +158,11 @@ export class Pipeline {
     return this.control.counts();
   }
 
+  /** Whether the output ends, for now, in the middle of a line. */
+  get isMidLine(): boolean {
+    return this.control.isMidLine;
+  }
+
   /** How many of the events that were read are recorded. */
   get recorded(): number {
     return this.control.recorded;

@@ -69,3 +69,22 @@ describe('what the reader of the output has', () => {
     expect(flushed(new Pipe(40_000 * ROW.length), 30_000, 30_000).counts).toEqual([40_000, 20_000]);
   });
 });
+
+describe('the middle of a line', () => {
+  it('is where the reader has the beginning of a row, until it takes the rest', () => {
+    const control = new Control();
+    const middles: boolean[] = [];
+    const takes = [5, 4, 1];
+    const write: SinkPort['write'] = (_fd, _bytes, start, end) => {
+      middles.push(control.isMidLine);
+      return takes.shift() ?? end - start;
+    };
+    const writer = new ByteWriter();
+    rows(writer, 2);
+    // No descriptor, so no terminal.
+    new Sink(-1, control, { write, unread: () => 0 }).flush(writer, 2);
+    // Asked before each write: nothing yet, `12345`, `12345678\n`, that and `1`.
+    expect(middles).toEqual([false, true, false, true]);
+    expect(control.isMidLine).toBe(false);
+  });
+});

@@ -1,14 +1,18 @@
 // Writes output bytes to an fd; gives up when the reader is gone, or slower than a stop may wait. Counts what became of
 // the rows: those are delivered of which the reader has every byte.
 
+import { isatty } from 'node:tty';
 import type { ByteWriter } from '../output/byte-writer.js';
 import type { Control } from './control.js';
 
-/** How long a write may stay without progress before it looks at the stop flag. */
-const POLL_MS = 100;
-/** How long a stop waits for a reader that takes nothing, and for one that is slow. */
-const STALL_PATIENCE_MS = 500;
-const STOP_PATIENCE_MS = 900;
+/**
+ * `pollMs`: how long a write may stay without progress before it looks at the stop flag. The others: how long a stop
+ * waits for a reader that takes nothing, and for one that is slow.
+ */
+const READER = { pollMs: 100, stallMs: 500, slowMs: 900 };
+/** Ctrl-C is to be answered within a second. */
+const TERMINAL = { pollMs: 25, stallMs: 200, slowMs: 200 };
+const NEWLINE = 0x0a;
 
 /** What the sink needs of the system. */
 export interface SinkPort {
@@ -21,11 +25,12 @@ export interface SinkPort {
 export class Sink {
   /** Nobody reads the output any more. */
   closed = false;
+  /** Nothing more is written: something is missing by now. */
+  ended = false;
   private readonly fd: number;
   private readonly control: Control;
   private readonly port: SinkPort;
-  /** Nothing more is written: something is missing by now. */
-  private ended = false;
+  private readonly patience: typeof READER;
   private waitedMs = 0;
   private stalledMs = 0;
 
@@ -33,6 +38,7 @@ export class Sink {
     this.fd = fd;
     this.control = control;
     this.port = port;
+    this.patience = isatty(fd) ? TERMINAL : READER;
   }
 
   /**
@@ -45,8 +51,10 @@ export class Sink {
     try {
       while (!this.ended && taken < writer.position) {
         const startMs = performance.now();
-        const written = this.port.write(this.fd, writer.bytes, taken, writer.position, POLL_MS);
+        const written = this.port.write(this.fd, writer.bytes, taken, writer.position, this.patience.pollMs);
+        const isPart = taken > 0 || written < writer.position;
         taken += written;
+        if (isPart && taken > 0) this.control.isMidLine = writer.bytes[taken - 1] !== NEWLINE;
         if (taken < writer.position && this.control.stopping) this.wait(written, performance.now() - startMs);
       }
     } catch (error) {
@@ -66,6 +74,6 @@ export class Sink {
   private wait(written: number, tookMs: number): void {
     this.waitedMs += tookMs;
     this.stalledMs = written > 0 ? 0 : this.stalledMs + tookMs;
-    this.ended = this.waitedMs > STOP_PATIENCE_MS || this.stalledMs > STALL_PATIENCE_MS;
+    this.ended = this.waitedMs > this.patience.slowMs || this.stalledMs > this.patience.stallMs;
   }
 }

@@ -1,6 +1,7 @@
 // The worker of a pipeline: reads its gadget's rings and carries every batch through its data source's chain.
 
 import { once } from 'node:events';
+import { getHeapStatistics } from 'node:v8';
 import { parentPort, receiveMessageOnPort } from 'node:worker_threads';
 import { bootNowNs } from '../../bpf/clock.js';
 import { RingReader } from '../../bpf/ring.js';
@@ -23,7 +24,8 @@ import type {
   ToWorker,
   WorkerConfig,
 } from './messages.js';
-import { Modules } from './modules.js';
+import { Meter, type Taken, threadSeconds } from './meter.js';
+import { type ModuleFailure, Modules } from './modules.js';
 import { SightingGate } from './sightings.js';
 import { Sink, type SinkPort } from './sink.js';
 import { type Nap, napAfter } from './wakeup.js';
@@ -36,6 +38,7 @@ const LAST_HASHES_MS = 500;
 const port = parentPort!;
 const [config] = (await once(port, 'message')) as [WorkerConfig];
 const control = new Control(config.control);
+const meter = config.meter === undefined ? undefined : new Meter(config.meter);
 const view = new ContainerView();
 const replaying = config.replay === undefined ? undefined : await import('./replay.js');
 const sink = new Sink(config.output.fd, control, await openPort());
@@ -86,7 +89,8 @@ interface Built {
 
 async function build(): Promise<Built> {
   const isReplay = config.replay !== undefined;
-  const modules = new Modules(control, (failure) => send({ type: 'guestFailed', ...failure }), isReplay);
+  const report = (failure: ModuleFailure): void => send({ type: 'guestFailed', ...failure });
+  const modules = new Modules(control, report, isReplay, meter);
   const sources = config.sources.map(makeDataSource);
   const chains: Chain[] = [];
   const shared = sharedParts(modules);
@@ -111,7 +115,7 @@ async function build(): Promise<Built> {
 
 function sharedParts(modules: Modules): Shared {
   return {
-    ...{ control, writer, sink, view, modules, recorder },
+    ...{ control, writer, sink, view, modules, recorder, meter },
     askContainer: (mntns, pid) => {
       if (asked.has(mntns)) return;
       asked.add(mntns);
@@ -191,6 +195,7 @@ function hearAll(chains: readonly Chain[]): void {
 function drain(reader: Reader, nowMs: number, end?: number): number {
   const { ring, batch, chain } = reader;
   const count = ring.drain(batch.bytes, batch.offsets, OFFSETS_SIZE_BYTES, chain.source.recordSize, end);
+  meter?.lap('read');
   if (ring.skipped > reader.skipped) {
     control.add('read', ring.skipped - reader.skipped);
     control.add('lostTooLarge', ring.skipped - reader.skipped);
@@ -209,13 +214,17 @@ function drain(reader: Reader, nowMs: number, end?: number): number {
  */
 function round(readers: readonly Reader[], { chains, modules }: Built): Nap {
   const nowMs = bootNowNs() / 1e6;
+  meter?.lap('other');
+  meter?.lookAt(() => taken(modules));
   modules.turn(nowMs, chains);
   let records = 0;
   let fill = 0;
   for (let i = readers.length - 1; i >= 0; i--) {
     const { ring } = readers[i]!;
+    const waiting = ring.availableBytes();
     readers[i]!.end = ring.produced;
-    fill = Math.max(fill, ring.availableBytes() / ring.sizeBytes);
+    meter?.sawRing(i, waiting);
+    fill = Math.max(fill, waiting / ring.sizeBytes);
   }
   for (const reader of readers) {
     // Those that waited are older than what the ring holds.
@@ -224,6 +233,11 @@ function round(readers: readonly Reader[], { chains, modules }: Built): Nap {
     if (reader.ring.consumed < reader.end) break;
   }
   return napAfter(records, fill);
+}
+
+/** What this thread takes. */
+function taken({ memoryBytes: wasmBytes }: Modules): Taken {
+  return { heapBytes: getHeapStatistics().used_heap_size, wasmBytes, cpuSeconds: threadSeconds() };
 }
 
 /** Reads a round's part of a ring, unless a record of it is not written yet. */
@@ -288,6 +302,7 @@ async function loop(first: Built): Promise<Built> {
       () => hearAll(built.chains),
     );
   }
+  meter?.mark();
   while (!control.stopping) {
     if (sink.closed) tellClosed();
     hearAll(built.chains);
@@ -296,9 +311,11 @@ async function loop(first: Built): Promise<Built> {
       for (const [i, { source }] of config.rings.entries()) readers[i]!.chain = built.chains[source]!;
     }
     wait(readers, round(readers, built), built.modules);
+    meter?.mark();
   }
   hearAll(built.chains);
   drainAll(readers, built);
+  meter?.lookAt(() => taken(built.modules), true);
   for (const { ring } of readers) ring.close();
   gate?.close();
   return built;

@@ -317,6 +317,8 @@ describe('a command line', () => {
     ['a name that is too long', ['--comm', 'longer-than-fifteen-characters'], '--comm'],
     ['an order of what has none', ['--sort', 'proc.pid'], '--sort'],
     ['an empty container name', ['-c', 'a,,b'], 'a,,b'],
+    ['a summary of what is no JSON', ['--summary'], '-v says it'],
+    ['statistics that have no place', ['--stats-output', '/nowhere/stats'], '/nowhere/stats'],
   ])('is refused for %s', async (_, words, named) => {
     expect(await refusal([...RUN, ...words])).toContain(named);
   });

@@ -14,6 +14,7 @@ export interface Programs {
   readonly launch: string;
   readonly burst: string;
   readonly races: string;
+  readonly stalled: string;
   readonly stay: string;
   /** The same for 32 bits, on x86 only. */
   readonly stay32: string;
@@ -70,6 +71,9 @@ export function buildPrograms(): Programs {
     },
     get races() {
       return build('races', 'races', '-pthread');
+    },
+    get stalled() {
+      return build('stalled', 'stalled');
     },
     get stay() {
       return build('stay', 'stay', ...BARE);

@@ -1,9 +1,10 @@
 /** trace_exec on a terminal: the header at once, columns that fit the window, nothing that drives the terminal. */
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { Ig } from '../ig.js';
 import { Terminal } from '../terminal.js';
 import { until } from '../until.js';
-import { Launcher, type Programs, buildPrograms } from './programs.js';
+import { Launcher, type Programs, buildPrograms, runProgram } from './programs.js';
 
 const RUN = ['run', 'trace_exec', '--host'];
 
@@ -125,6 +126,38 @@ describe('on a terminal', () => {
     }, 'the first event');
     const line = await window.line(new RegExp(String(pid)));
     expect(JSON.parse(line)).toMatchObject({ argv: [LONG] });
+  });
+});
+
+describe('on a slow terminal', () => {
+  const EXECS = 5000;
+  const burst = (): Promise<unknown> => runProgram(programs.burst, [`${EXECS}`, tiny]);
+  const openSlow = async (rate: number, ...args: string[]): Promise<Terminal> => {
+    const slow = [programs.stalled, rate] as const;
+    terminal = new Terminal(100, [...RUN, '--comm', 'ig-terminal', '-v', ...args], slow);
+    await terminal.line(/^Tracing/);
+    return terminal;
+  };
+
+  it('every line is whole, with lines of stderr in between', async () => {
+    const window = await openSlow(400_000, '--fields', 'proc.comm,proc.pid,args', '--stats-interval', '0.1');
+    await burst();
+    const shown = (): string[] => window.lines().filter((line) => line.startsWith('ig-terminal'));
+    await until(() => shown().length >= EXECS, 'all execs on the terminal');
+    expect(shown().filter((line) => !/^ig-terminal +\d+ \/\S+ \d+$/.test(line))).toEqual([]);
+    const others = window.lines().filter((line) => !line.startsWith('ig-terminal'));
+    expect(others.filter((line) => !/^(Image|Tracing|COMM|Stats at .* filled$)/.test(line))).toEqual([]);
+    expect(others.filter((line) => line.startsWith('Stats')).length).toBeGreaterThan(1);
+  });
+
+  it('Ctrl-C ends it also when the terminal takes nothing any more', async () => {
+    const window = await openSlow(10_000_000);
+    window.stall();
+    await burst();
+    // Nothing tells from outside that the worker waits for the terminal.
+    await sleep(300);
+    expect(await window.interrupt()).toBe(0);
+    terminal = undefined;
   });
 });
 

@@ -73,6 +73,8 @@ export interface Guest {
   process(source: number, count: number, batch: Uint8Array): Uint8Array;
   tick(now: bigint): Uint8Array;
   finish(): Uint8Array;
+  /** Of all its memories together, now. */
+  memoryBytes(): number;
 }
 
 type Instantiate = (
@@ -127,7 +129,15 @@ export function instantiateGuest(prepared: PreparedGuest): Guest {
       call('process', () => bytesOnly(exported.process(source, count, batch))),
     tick: (now) => call('tick', () => bytesOnly(exported.tick(now))),
     finish: () => call('finish', () => bytesOnly(exported.finish())),
+    memoryBytes: () => memoryBytesOf(instances),
   };
+}
+
+/** As far as they are exported, which those are that a component passes anything through. */
+function memoryBytesOf(instances: readonly WebAssembly.Instance[]): number {
+  const exported = instances.flatMap(({ exports }) => Object.values(exports));
+  const memories = new Set(exported.filter((each) => each instanceof WebAssembly.Memory));
+  return [...memories].reduce((sum, { buffer }) => sum + buffer.byteLength, 0);
 }
 
 /** A module could be lifted as asynchronous, and return a promise. */

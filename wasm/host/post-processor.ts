@@ -119,6 +119,11 @@ export class PostProcessor {
     return made;
   }
 
+  /** How much memory the module has now. */
+  get memoryBytes(): number {
+    return this.guest?.memoryBytes() ?? 0;
+  }
+
   /** Ends the module, which may emit a last time. Throws GuestError with its last words, or PatchError. */
   finish(): void {
     const { guest } = this;

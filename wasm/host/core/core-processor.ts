@@ -88,6 +88,11 @@ export class CoreProcessor {
     return this.gadget.outbox.takeAll();
   }
 
+  /** How much memory the module has now. */
+  get memoryBytes(): number {
+    return this.instance?.context.memory.sizeBytes ?? 0;
+  }
+
   /** Ends the module. Throws GuestError with its last words. */
   finish(): void {
     const { instance } = this;

@@ -20,6 +20,10 @@ export class GuestMemory {
     this.memory = memory;
   }
 
+  get sizeBytes(): number {
+    return this.memory?.buffer.byteLength ?? 0;
+  }
+
   /** A view of `size` bytes; undefined when they lie outside the memory. It ends when the module runs on. */
   at(address: number, size: number): Uint8Array | undefined {
     if (!this.holds(address, size)) return undefined;
