@@ -1,6 +1,7 @@
 # make run     set everything up, then watch every process this machine starts (ARGS="trace exec -c name" for more)
 # make test    set everything up, then lint, type check and run all tests
 # make test-kernels  what depends on the kernel, on several of Debian's in QEMU (KERNELS=this,6.1,newest)
+# make test-sanitizers  the native addon under AddressSanitizer and valgrind
 # make soak    trace at half of what this machine can, for an hour (SECONDS=600 for less): nothing may grow
 # Others: build, portable, install (PREFIX=/usr/local), bench, lint, format, clean.
 
@@ -8,7 +9,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := build
 .DELETE_ON_ERROR:
-.PHONY: build portable run test test-kernels bench soak lint format install clean test-deps
+.PHONY: build portable run test test-kernels test-sanitizers bench soak lint format install clean test-deps
 
 PREFIX ?= /usr/local
 ARGS ?= run trace_exec --host
@@ -33,6 +34,10 @@ CLANG = $(shell for c in clang clang-22 clang-21 clang-20 clang-19 clang-18 clan
 
 # eBPF programs of ig's own.
 OWN_BPF := dist/runtime/containers/tracker.bpf.o dist/runtime/debug/hooks.bpf.o
+
+# The addon for test/sanitizers, and the eBPF objects of its tests.
+SANITIZED := build/sanitizers/address.node \
+	$(patsubst test/live/bpf/%.bpf.c,build/sanitizers/%.bpf.o,$(wildcard test/live/bpf/*.bpf.c))
 
 build: dist/images/index.json $(OWN_BPF) dist/bpf/addon/ig_bpf.node dist/.assets
 
@@ -104,11 +109,25 @@ format: node_modules/.package-lock.json
 	node_modules/.bin/prettier --write --log-level warn .
 	clang-format-16 -i $$(git ls-files '*.c' '*.cc' '*.h')
 
-test: build lint
+test: build lint $(SANITIZED)
 	$(AS_ROOT) env PATH="$$PATH" node_modules/.bin/vitest run --config test/vitest.config.ts $(TESTS)
 
 test-kernels: build
 	$(AS_ROOT) env PATH="$$PATH" $(NODE) test/kernels/kernels.js $(if $(KERNELS),--only $(KERNELS))
+
+test-sanitizers: build build/.test-deps $(SANITIZED)
+	bpf/install-deps.sh sanitizers
+	$(AS_ROOT) env PATH="$$PATH" $(NODE) test/sanitizers/sanitizers.js $(SANITIZERS)
+
+# With a look at null pointers g++ takes no address of a function for constant, as node-addon-api has it (GCC bug 71962).
+build/sanitizers/address.node: $(wildcard bpf/addon/*) build/.deps node_modules/.package-lock.json
+	$(MAKE) -C bpf/addon OUT=$(CURDIR)/$@ CXXFLAGS="-O1 -g -fno-omit-frame-pointer \
+		-fsanitize=address,undefined -fno-sanitize-recover=undefined \
+		-fno-sanitize=null,nonnull-attribute,returns-nonnull-attribute"
+
+build/sanitizers/%.bpf.o: test/live/bpf/%.bpf.c build/.deps
+	@mkdir -p $(@D)
+	$(CLANG) -O2 -g -target bpf -I /usr/include/$$(uname -m)-linux-gnu -I bpf/include -c $< -o $@
 
 bench: build
 	bpf/install-deps.sh bench

@@ -2,6 +2,7 @@
 # Installs the Debian or Ubuntu packages that a step needs and that are missing:
 #   bpf/install-deps.sh build   compilers, libbpf, libelf
 #   bpf/install-deps.sh test    what the tests run against: docker, a registry, ...
+#   bpf/install-deps.sh sanitizers  what looks for mistakes with memory
 #   bpf/install-deps.sh bench   the peers that the benchmark measures
 # On other distributions it prints what is missing and fails.
 set -euo pipefail
@@ -55,12 +56,15 @@ test)
     need_file /usr/bin/rustc rustc
     need_file '/usr/lib/rustlib/wasm32-unknown-unknown/lib/libcore-*' libstd-rust-dev-wasm32
     ;;
+sanitizers)
+    need_command valgrind valgrind
+    ;;
 bench)
     need_command execsnoop libbpf-tools
     need_command bpftrace bpftrace
     ;;
 *)
-    echo "usage: $0 build|test|bench" >&2
+    echo "usage: $0 build|test|sanitizers|bench" >&2
     exit 2
     ;;
 esac

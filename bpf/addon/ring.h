@@ -117,8 +117,8 @@ class RingReader : public Napi::ObjectWrap<RingReader> {
         unsigned long consumed = position(consumer_).load(std::memory_order_relaxed);
         const unsigned long limit = info[4].As<Napi::Number>().Int64Value();
         const unsigned long produced = std::min(limit, position(producer_).load(std::memory_order_acquire));
-        bool corrupt = false;
-        while (consumed < produced && count < max_records) {
+        bool corrupt = produced > consumed && produced - consumed > size_;
+        while (!corrupt && consumed < produced && count < max_records) {
             uint8_t *header = producer_ + page_ + (consumed & (size_ - 1));
             uint32_t word = std::atomic_ref<uint32_t>(*reinterpret_cast<uint32_t *>(header))
                                 .load(std::memory_order_acquire);
