@@ -1,7 +1,7 @@
 // @ts-check
 // `make bench`: measures ig against the untraced machine, a floor in C and the peers that are installed.
 //
-//   node test/bench/bench.js [--runs N] [--seconds S] [--quick] [--only load,capacity,filters,containers,start] [--json FILE] [--compare FILE]
+//   node test/bench/bench.js [--runs N] [--seconds S] [--quick] [--only load,capacity,filters,containers,curves,start] [--json FILE] [--compare FILE]
 //
 // It fails when something cannot be measured, never because a number is bad.
 
@@ -11,15 +11,18 @@ import { parseArgs } from 'node:util';
 import { ROOT, build } from './build.js';
 import { PIPELINES, measureCapacity } from './capacity.js';
 import { CROWDS, measureCrowd } from './containers.js';
-import { findFilters, measureFilter } from './filters.js';
+import { GADGETS, findCurves, measureGadgets } from './curves.js';
+import { findFilters, measureCost } from './filters.js';
 import { measureLoad } from './load.js';
 import { machineFacts } from './machine.js';
 import { comparison, report } from './report.js';
 import { measureStart, starts } from './startup.js';
-import { summarize, summarizeFilters, summarizeLoad } from './summary.js';
+import { summarize, summarizeCosts, summarizeLoad } from './summary.js';
 import { findTracers } from './tracers.js';
 
-const PARTS = ['load', 'capacity', 'filters', 'containers', 'start'];
+const PARTS = ['load', 'capacity', 'filters', 'containers', 'curves', 'start'];
+const CROWD_METRICS = ['eventsPerSecond', 'cpuUsPerEvent', 'cpuToFirst', 'missing', 'lost'];
+const GADGETS_METRICS = ['execsPerSecond', 'keptOfUntraced', 'eventsPerCpuSecond', ...CROWD_METRICS.slice(1)];
 
 const { values: flags } = parseArgs({
   options: {
@@ -109,51 +112,79 @@ async function benchCapacity(runs, seconds, notes) {
   );
 }
 
-/**
- * A window of half the time is enough: the feeder never sleeps for long.
- * @type {(runs: number, seconds: number, notes: string[]) => Promise<import('./summary.js').FilterSections>}
- */
+/** @type {(runs: number, seconds: number, notes: string[]) => Promise<Record<'examples' | 'chain' | 'module', import('./summary.js').Section>>} */
 async function benchFilters(runs, seconds, notes) {
   progress('building filters');
   const { subjects, missing } = await findFilters();
   notes.push(...missing);
+  return benchCosts(runs, subjects, (subject) => measureCost(subject, seconds / 2), notes);
+}
+
+/** @type {(runs: number, seconds: number, notes: string[]) => Promise<Record<'fields' | 'terms' | 'known' | 'gadgets', import('./summary.js').Section>>} */
+async function benchCurves(runs, seconds, notes) {
+  const costs = await benchCosts(runs, await findCurves(), (subject) => subject.measure(seconds / 2), notes);
+  const gadgets = await benchRows(
+    runs,
+    GADGETS,
+    (row) => measureGadgets(row, seconds),
+    GADGETS_METRICS,
+    notes,
+  );
+  return { ...costs, gadgets };
+}
+
+/**
+ * A window of half the time is enough for these: the feeder never sleeps for long.
+ * @template {string} Name
+ * @template {import('./summary.js').Cost<Name>} Subject
+ * @param {number} runs
+ * @param {readonly Subject[]} subjects
+ * @param {(subject: Subject) => Promise<number>} measure
+ * @param {string[]} notes
+ * @returns {Promise<Record<Name, import('./summary.js').Section>>}
+ */
+async function benchCosts(runs, subjects, measure, notes) {
   /** @type {(number | undefined)[][]} */
   const results = [];
   for (let run = 0; run < runs; run++) {
-    /** @type {Map<import('./filters.js').Subject, number | undefined>} */
+    /** @type {Map<Subject, number | undefined>} */
     const us = new Map();
     for (const subject of inTurns(run, subjects)) {
       const what = `run ${run + 1}, ${subject.section}, ${subject.name}, ${subject.metric}`;
-      us.set(subject, await attempt(notes, what, () => measureFilter(subject, seconds / 2)));
+      us.set(subject, await attempt(notes, what, () => measure(subject)));
     }
     results.push(subjects.map((subject) => us.get(subject)));
   }
-  return summarizeFilters(results, subjects);
+  return summarizeCosts(results, subjects);
 }
 
-/** @type {(runs: number, notes: string[]) => Promise<import('./summary.js').Section>} */
-async function benchContainers(runs, notes) {
+/**
+ * Rows with the CPU time per event also divided by the first row's of the same run, as `cpuToFirst`.
+ * @template {{ name: string }} Row
+ * @param {number} runs
+ * @param {readonly Row[]} rows
+ * @param {(row: Row) => Promise<{ cpuUsPerEvent: number }>} measure
+ * @param {readonly string[]} metrics
+ * @param {string[]} notes
+ * @returns {Promise<import('./summary.js').Section>}
+ */
+async function benchRows(runs, rows, measure, metrics, notes) {
+  const names = rows.map(({ name }) => name);
   /** @type {Record<string, Record<string, number> | undefined>[]} */
   const results = [];
-  const few = CROWDS[0]?.name ?? '';
   for (let run = 0; run < runs; run++) {
-    /** @type {Record<string, import('./containers.js').CrowdResult | undefined>} */
+    /** @type {Record<string, { cpuUsPerEvent: number } | undefined>} */
     const measured = {};
-    for (const crowd of inTurns(run, CROWDS)) {
-      measured[crowd.name] = await attempt(notes, `run ${run + 1}, ${crowd.name}`, () => measureCrowd(crowd));
+    for (const row of inTurns(run, rows)) {
+      measured[row.name] = await attempt(notes, `run ${run + 1}, ${row.name}`, () => measure(row));
     }
-    const base = measured[few]?.cpuUsPerEvent ?? NaN;
+    const first = measured[names[0] ?? '']?.cpuUsPerEvent ?? NaN;
     const entries = Object.entries(measured).flatMap(([name, own]) =>
-      own === undefined ? [] : [[name, { ...own, cpuToFew: own.cpuUsPerEvent / base }]],
+      own === undefined ? [] : [[name, { ...own, cpuToFirst: own.cpuUsPerEvent / first }]],
     );
     results.push(Object.fromEntries(entries));
   }
-  const metrics = ['eventsPerSecond', 'cpuUsPerEvent', 'cpuToFew', 'missing', 'lost'];
-  return summarize(
-    results,
-    CROWDS.map(({ name }) => name),
-    metrics,
-  );
+  return summarize(results, names, metrics);
 }
 
 /** @type {(runs: number, tracers: readonly import('./tracers.js').Tracer[], notes: string[]) => Promise<import('./summary.js').Section>} */
@@ -203,11 +234,16 @@ async function main() {
     tracers: Object.fromEntries(tracers.map(({ name, what }) => [name, what])),
     start: only.includes('start') ? await benchStart(runs, tracers, notes) : {},
     load: only.includes('load') ? await benchLoad(runs, seconds, tracers, notes) : {},
-    containers: only.includes('containers') ? await benchContainers(runs, notes) : {},
+    containers: only.includes('containers')
+      ? await benchRows(runs, CROWDS, measureCrowd, CROWD_METRICS, notes)
+      : {},
     capacity: only.includes('capacity') ? await benchCapacity(runs, seconds, notes) : {},
     ...(only.includes('filters')
       ? await benchFilters(runs, seconds, notes)
       : { examples: {}, chain: {}, module: {} }),
+    ...(only.includes('curves')
+      ? await benchCurves(runs, seconds, notes)
+      : { fields: {}, terms: {}, known: {}, gadgets: {} }),
   };
   mkdirSync(dirname(flags.json), { recursive: true });
   writeFileSync(flags.json, `${JSON.stringify(result, undefined, 2)}\n`);

@@ -5,6 +5,7 @@ import { execFileSync } from 'node:child_process';
 import { copyFileSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { parseDocument } from 'yaml';
 import { ociArchitecture } from '../../dist/oci/descriptor.js';
 import { buildGadgetImage, readGadgetImage } from '../../dist/oci/gadget-image.js';
 import { Layout } from '../../dist/oci/layout.js';
@@ -37,6 +38,7 @@ export const PROGRAMS = {
   many: join(OUT, 'many'),
   floorObject: join(OUT, 'floor.bpf.o'),
 };
+const EXECS_OBJECT = join(OUT, 'exec.bpf.o');
 export const IMAGES = {
   traceExecWithoutWasm: join(OUT, 'trace-exec-without-wasm'),
   execs: join(OUT, 'execs'),
@@ -97,18 +99,37 @@ export function outputOf(program, args) {
  * of exec.bpf.c, which makes up its events.
  */
 async function buildExecs() {
+  const { architecture, metadata, ebpf, wasm } = await readTraceExec();
+  compileBpf('exec.bpf.c', EXECS_OBJECT);
+  const fed = readFileSync(EXECS_OBJECT);
+  await buildImage(IMAGES.traceExecWithoutWasm, metadata, { architecture, ebpf });
+  await buildImage(IMAGES.execs, metadata, { architecture, ebpf: fed, wasm });
+  await buildImage(IMAGES.execsWithoutWasm, metadata, { architecture, ebpf: fed });
+}
+
+async function readTraceExec() {
   const builtin = new Layout(join(ROOT, 'dist/images'));
   const descriptor = await builtin.resolve(String(parseReference('trace_exec')));
   const architecture = ociArchitecture();
   const { metadata, ebpf, wasm } = await readGadgetImage(builtin, descriptor, { architecture });
   if (metadata === undefined || ebpf === undefined || wasm === undefined)
     throw new Error('trace_exec has not all parts of a gadget');
-  const object = join(OUT, 'exec.bpf.o');
-  compileBpf('exec.bpf.c', object);
-  const fed = readFileSync(object);
-  await buildImage(IMAGES.traceExecWithoutWasm, metadata, { architecture, ebpf });
-  await buildImage(IMAGES.execs, metadata, { architecture, ebpf: fed, wasm });
-  await buildImage(IMAGES.execsWithoutWasm, metadata, { architecture, ebpf: fed });
+  return { architecture, metadata, ebpf, wasm };
+}
+
+/**
+ * The image of made-up execs, with JSON that leaves these fields out, of which `--fields` would not. Its path.
+ * @type {(name: string, skipped: readonly string[]) => Promise<string>}
+ */
+export async function buildExecsWithout(name, skipped) {
+  const { architecture, metadata, wasm } = await readTraceExec();
+  const document = parseDocument(Buffer.from(metadata).toString());
+  for (const field of skipped)
+    document.setIn(['datasources', 'exec', 'fields', field, 'annotations', 'json.skip'], true);
+  const path = join(OUT, name);
+  const ebpf = readFileSync(EXECS_OBJECT);
+  await buildImage(path, Buffer.from(document.toString()), { architecture, ebpf, wasm });
+  return path;
 }
 
 /** @type {(path: string, metadata: Uint8Array | undefined, platform: { architecture: string, ebpf: Uint8Array, wasm?: Uint8Array }) => Promise<unknown>} */

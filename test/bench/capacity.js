@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { IG, IMAGES, OUT, PROGRAMS } from './build.js';
 import { lostReported } from './load.js';
-import { Subject, runJson } from './process.js';
+import { Subject, calm, runJson } from './process.js';
 
 const WARM_UP_SECONDS = 1.5;
 const START_TIMEOUT_MS = 20_000;
@@ -20,6 +20,7 @@ const FEEDER_IDLE_MIN = 0.05;
  * @property {number} eventsPerSecond
  * @property {number} eventsPerCpuSecond what one core would carry; of all of ig's threads, so on the careful side
  * @property {number} accounted events delivered or filtered out, by ig's own account
+ * @property {number} filtered of them, those that were filtered out
  * @property {number} lost
  * @property {number} missing events sent that the account does not know of
  * @property {boolean} feederBound the feeder was the bottleneck: ig can do more
@@ -36,22 +37,29 @@ export const PIPELINES = [
   { name: '-o json', image: IMAGES.feedWithoutWasm, flags: ['-o', 'json'] },
 ];
 
-/** @type {(pipeline: typeof PIPELINES[number], seconds: number) => Promise<Capacity>} */
-export async function measureCapacity({ name, image, flags }, seconds) {
-  const subject = new Subject(
-    [...IG, 'run', image, '--host', '-v', ...flags],
-    join(OUT, 'capacity'),
-    '/dev/null',
-  );
+/**
+ * @typedef {object} Pipeline
+ * @property {string} name
+ * @property {string} image
+ * @property {readonly string[]} flags
+ * @property {readonly number[]} [mntns] of the containers that the events are of, which alone are shown then
+ */
+
+/** @type {(pipeline: Pipeline, seconds: number) => Promise<Capacity>} */
+export async function measureCapacity({ name, image, flags, mntns = [] }, seconds) {
+  const whose = mntns.length === 0 ? ['--host'] : [];
+  const command = [...IG, 'run', image, ...whose, '-v', ...flags];
+  const subject = new Subject(command, join(OUT, 'capacity'), '/dev/null');
   try {
     await waitUntilRunning(subject, name);
+    await calm([subject]);
     let cpuBefore = 0;
     const {
       sent,
       seconds: elapsed,
       idle,
       total,
-    } = await runJson([PROGRAMS.feeder, String(WARM_UP_SECONDS), String(seconds)], (line) => {
+    } = await runJson([PROGRAMS.feeder, ...[WARM_UP_SECONDS, seconds, ...mntns].map(String)], (line) => {
       if (line === '{}') cpuBefore = subject.cpuSeconds();
     });
     const cpuSeconds = subject.cpuSeconds() - cpuBefore;
@@ -62,6 +70,7 @@ export async function measureCapacity({ name, image, flags }, seconds) {
       eventsPerSecond: sent / elapsed,
       eventsPerCpuSecond: sent / cpuSeconds,
       accounted,
+      filtered: filteredOut(subject.errors),
       lost,
       missing: total - accounted - lost,
       feederBound: idle < FEEDER_IDLE_MIN,
@@ -71,8 +80,8 @@ export async function measureCapacity({ name, image, flags }, seconds) {
   }
 }
 
-/** @type {(subject: Subject, name: string) => Promise<void>} */
-async function waitUntilRunning(subject, name) {
+/** Waits until its program can be fed. @type {(subject: Subject, name: string) => Promise<void>} */
+export async function waitUntilRunning(subject, name) {
   for (let waitedMs = 0; waitedMs < START_TIMEOUT_MS; waitedMs += POLL_MS) {
     await sleep(POLL_MS);
     if (!subject.running) break;
@@ -85,7 +94,10 @@ async function waitUntilRunning(subject, name) {
 
 /** Events delivered or filtered out, by ig's account. @type {(words: string) => number} */
 export function accountedFor(words) {
-  const delivered = /(\d+) events delivered/.exec(words)?.[1];
-  const filtered = /(\d+) filtered out/.exec(words)?.[1];
-  return Number(delivered ?? 0) + Number(filtered ?? 0);
+  return Number(/(\d+) events delivered/.exec(words)?.[1] ?? 0) + filteredOut(words);
+}
+
+/** @type {(words: string) => number} */
+function filteredOut(words) {
+  return Number(/(\d+) filtered out/.exec(words)?.[1] ?? 0);
 }

@@ -2,7 +2,7 @@
 // Measures what the number of containers costs: the same number of events, from few containers and from many.
 
 import { spawn } from 'node:child_process';
-import { mkdirSync, readFileSync, readdirSync, rmdirSync } from 'node:fs';
+import { mkdirSync, readFileSync, readdirSync, rmdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { IG, OUT, PROGRAMS } from './build.js';
@@ -57,18 +57,18 @@ export async function measureCrowd({ name, count }) {
   }
 }
 
-/** @type {(subject: Subject, name: string) => Promise<void>} */
-async function waitUntilTracing(subject, name) {
+/** Waits until its programs are attached. @type {(subject: Subject, name: string) => Promise<void>} */
+export async function waitUntilTracing(subject, name) {
   for (let waitedMs = 0; waitedMs < START_TIMEOUT_MS; waitedMs += POLL_MS) {
     await sleep(POLL_MS);
     if (!subject.running) break;
     if (/^Tracing\.$/m.test(subject.errors)) return;
   }
-  throw new Error(`ig did not start beside ${name}: ${subject.errors.trim()}`);
+  throw new Error(`ig did not start for ${name}: ${subject.errors.trim()}`);
 }
 
 /** Containers as far as the kernel can tell, see test/engines/many.c. */
-class Crowd {
+export class Crowd {
   /** @type {import('node:child_process').ChildProcess} */ #child;
   /** @type {string} */ #cgroups;
   #said = '';
@@ -98,14 +98,24 @@ class Crowd {
     await this.#until('done', rounds);
   }
 
+  /** The mount namespaces of the containers. @returns {number[]} */
+  mntns() {
+    return this.#names().map((name) => {
+      const pid = readFileSync(join(this.#cgroups, name, 'cgroup.procs'), 'utf8').trim();
+      return statSync(`/proc/${pid}/ns/mnt`).ino;
+    });
+  }
+
   async end() {
     const ended = new Promise((resolve) => this.#child.once('exit', resolve));
     this.#child.stdin?.end();
     await ended;
-    for (const name of readdirSync(this.#cgroups)) {
-      if (name.length === 64) rmdirSync(join(this.#cgroups, name));
-    }
+    for (const name of this.#names()) rmdirSync(join(this.#cgroups, name));
     rmdirSync(this.#cgroups);
+  }
+
+  #names() {
+    return readdirSync(this.#cgroups).filter((name) => name.length === 64);
   }
 
   /** @param {string} word @param {number} times */

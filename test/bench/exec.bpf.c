@@ -8,9 +8,6 @@
 /* Of the 4 MiB that the ring of trace_exec has. */
 #define FULL_BYTES (3 * 1024 * 1024)
 
-/* Mount namespaces that the events are said to be of, in turns; none is there. */
-#define MNTNS 8
-
 #define FILENAME "/usr/bin/grep"
 #define ARGV "grep\0-q\0--color=never\0two words\0/etc/hosts"
 #define TAIL FILENAME ARGV
@@ -19,6 +16,7 @@ struct prepared {
     struct event event;
     char tail[sizeof(TAIL)];
     __u32 sent;
+    __u64 mntns[FEED_MNTNS];
 };
 #define EVENT_BYTES __builtin_offsetof(struct prepared, sent)
 
@@ -56,7 +54,7 @@ static long send_one(__u32 turn, struct prepared **burst) {
 
     if (bpf_ringbuf_query(&events, BPF_RB_AVAIL_DATA) > FULL_BYTES)
         return 1;
-    prepared->event.proc.mntns_id = 1 + turn % MNTNS;
+    prepared->event.proc.mntns_id = prepared->mntns[turn % FEED_MNTNS];
     __builtin_memcpy(prepared->event.proc.comm, turn & 3 ? "grep\0" : "other", 6);
     if (gadget_output_buf(ctx, &events, prepared, EVENT_BYTES) == 0)
         prepared->sent++;
@@ -74,6 +72,9 @@ int FEED_PROGRAM(struct bpf_raw_tracepoint_args *ctx) {
         prepare(prepared);
     prepared->event.timestamp_raw = bpf_ktime_get_boot_ns();
     prepared->sent = 0;
+#pragma unroll
+    for (int i = 0; i < FEED_MNTNS; i++)
+        prepared->mntns[i] = (__u32)(ctx->args[1 + i / 2] >> i % 2 * FEED_MNTNS_BITS);
     bpf_loop(FEED_BURST, send_one, &prepared, 0);
     return prepared->sent;
 }

@@ -1,9 +1,10 @@
 /*
  * Runs the program of feed.bpf.c or exec.bpf.c, which ig has loaded, in a loop: warms up, then counts.
  *
- *   feeder WARM_UP_SECONDS SECONDS
+ *   feeder WARM_UP_SECONDS SECONDS [MNTNS...]
  *   prints {"sent":N,"seconds":S,"idle":SHARE,"total":N}: sent within the time, the share of it in which the
- * ring was full and the feeder waited for the reader, and all that was sent.
+ * ring was full and the feeder waited for the reader, and all that was sent. Execs are said to be of these
+ * mount namespaces, in turns; of some that are not there, if none are given.
  */
 #define _GNU_SOURCE
 #include <bpf/bpf.h>
@@ -17,6 +18,14 @@
 #define NAP_US 200
 #define FEWEST 60000
 #define LONGEST 10
+
+struct feeder {
+    int fd;
+    /* Inode numbers as text. */
+    char **mntns;
+    int count;
+    unsigned int next;
+};
 
 static double now_seconds(void) {
     struct timespec now;
@@ -45,22 +54,27 @@ static int find_program(void) {
 }
 
 /* How many events one run sent; negative when it could not run. */
-static long run(int fd) {
+static long run(struct feeder *feeder) {
     unsigned long long args[12] = {FEED_MAGIC};
+    for (int i = 0; i < FEED_MNTNS; i++) {
+        unsigned long long mntns =
+            feeder->count ? strtoull(feeder->mntns[feeder->next++ % feeder->count], NULL, 10) : i + 1;
+        args[1 + i / 2] |= mntns << i % 2 * FEED_MNTNS_BITS;
+    }
     LIBBPF_OPTS(bpf_test_run_opts, options, .ctx_in = args, .ctx_size_in = sizeof(args));
 
-    return bpf_prog_test_run_opts(fd, &options) ? -1 : (long)options.retval;
+    return bpf_prog_test_run_opts(feeder->fd, &options) ? -1 : (long)options.retval;
 }
 
 /*
  * Feeds for some seconds; false when it could not. It goes on for longer while a slow reader has not taken
  * much more than the ring holds, as only on the whole is what is sent what it takes.
  */
-static int feed(int fd, double seconds, long *sent, double *idle_seconds) {
+static int feed(struct feeder *feeder, double seconds, long *sent, double *idle_seconds) {
     double end = now_seconds() + seconds, last = end + seconds * LONGEST;
 
     while (now_seconds() < end || (*sent < FEWEST && now_seconds() < last)) {
-        long count = run(fd);
+        long count = run(feeder);
         if (count < 0)
             return 0;
         *sent += count;
@@ -74,11 +88,11 @@ static int feed(int fd, double seconds, long *sent, double *idle_seconds) {
 }
 
 int main(int argc, char **argv) {
-    int fd = find_program();
+    struct feeder feeder = {.fd = find_program(), .mntns = argv + 3, .count = argc - 3};
     long warm = 0, sent = 0;
     double idle = 0;
 
-    if (argc != 3 || fd < 0 || !feed(fd, atof(argv[1]), &warm, &idle)) {
+    if (argc < 3 || feeder.fd < 0 || !feed(&feeder, atof(argv[1]), &warm, &idle)) {
         fprintf(stderr, "the program " FEED_PROGRAM_NAME " cannot be run\n");
         return 1;
     }
@@ -87,7 +101,7 @@ int main(int argc, char **argv) {
     printf("{}\n");
     fflush(stdout);
     double start = now_seconds();
-    if (!feed(fd, atof(argv[2]), &sent, &idle))
+    if (!feed(&feeder, atof(argv[2]), &sent, &idle))
         return 1;
     double seconds = now_seconds() - start;
     printf("{\"sent\":%ld,\"seconds\":%.3f,\"idle\":%.3f,\"total\":%ld}\n", sent, seconds,

@@ -13,7 +13,7 @@ import { measureCapacity } from './capacity.js';
 /** Exit status of an SDK's build.js when a tool is missing. */
 const NO_COMPILER = 3;
 /** Matches no process, so that none but the made-up events come. */
-const NO_EXECS = ['--pid', '4194304'];
+export const NO_EXECS = ['--pid', '4194304'];
 const CHAINS = [1, 2, 4, 8];
 const FIELDS = ['proc.comm', 'proc.creds.user'];
 const OUTPUTS = ['json', 'columns'];
@@ -42,13 +42,7 @@ export const TASKS = [
 ];
 
 /**
- * @typedef {object} Subject
- * @property {'examples' | 'chain' | 'module'} section
- * @property {string} name
- * @property {string} metric under which the result stands in its row
- * @property {string} base name of the row that it is compared with, of the same metric
- * @property {string} image
- * @property {readonly string[]} flags
+ * @typedef {import('./summary.js').Cost<'examples' | 'chain' | 'module'> & { image: string, flags: readonly string[] }} Subject
  */
 
 /** @type {(paths: readonly string[], params?: readonly string[]) => string[]} */
@@ -139,12 +133,15 @@ function ownModule() {
   );
 }
 
-/** CPU time of all of ig's threads, in µs per event. @type {(subject: Subject, seconds: number) => Promise<number>} */
-export async function measureFilter({ name, image, flags }, seconds) {
-  const { eventsPerCpuSecond, lost } = await measureCapacity(
-    { name, image, flags: [...NO_EXECS, ...flags] },
-    seconds,
-  );
+/**
+ * CPU time of all of ig's threads, in µs per made-up exec.
+ * @type {(pipeline: import('./capacity.js').Pipeline, seconds: number) => Promise<number>}
+ */
+export async function measureCost(pipeline, seconds) {
+  const flags = [...NO_EXECS, ...pipeline.flags];
+  const { eventsPerCpuSecond, lost, filtered } = await measureCapacity({ ...pipeline, flags }, seconds);
   if (lost > 0) throw new Error(`${lost} events were lost`);
+  if (pipeline.mntns !== undefined && filtered > 0)
+    throw new Error(`${filtered} events were of containers that ig does not know`);
   return 1e6 / eventsPerCpuSecond;
 }

@@ -30,12 +30,12 @@ const SETTLE_MS = 300;
  */
 
 /** @type {(name: string, seconds: number) => Promise<{ executed: number, seconds: number }>} */
-function execute(name, seconds) {
+export function execute(name, seconds) {
   return runJson([PROGRAMS.execgen, name, String(GENERATORS), String(seconds)]);
 }
 
 /** Execs per second while nothing is traced. @type {(seconds: number) => Promise<number>} */
-async function measureUntraced(seconds) {
+export async function measureUntraced(seconds) {
   const { executed, seconds: elapsed } = await execute(BINARIES.warm, seconds);
   return executed / elapsed;
 }

@@ -8,6 +8,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 /** USER_HZ, what /proc/PID/stat counts in, on every architecture that Node runs on. */
 const TICKS_PER_SECOND = 100;
 const STOP_TIMEOUT_MS = 10_000;
+const CALM_LOOK_MS = 300;
+const CALM_LOOKS = 100;
+/** Of one CPU, for each program. */
+const CALM_SHARE = 0.1;
 
 /** @typedef {{ peakMb: number, steadyMb: number }} Memory megabytes of 10^6 bytes, of the process and its children */
 
@@ -76,6 +80,7 @@ export class Subject {
 
   /** @returns {number[]} */
   #tree() {
+    if (!this.running) throw new Error(`it has ended: ${this.errors.trim().split('\n').at(-1)}`);
     /** @type {number[]} */
     const pids = this.#child.pid === undefined ? [] : [this.#child.pid];
     for (const pid of pids) {
@@ -83,6 +88,20 @@ export class Subject {
       if (children !== '') pids.push(...children.split(' ').map(Number));
     }
     return pids;
+  }
+}
+
+/**
+ * Waits until they have done what they had begun, and hardly use the CPU any more; not for ever.
+ * @type {(subjects: readonly Subject[]) => Promise<void>}
+ */
+export async function calm(subjects) {
+  let before = NaN;
+  for (let look = 0; look < CALM_LOOKS; look++) {
+    const cpuSeconds = sum(subjects.map((subject) => subject.cpuSeconds()));
+    if (cpuSeconds - before < (CALM_SHARE * subjects.length * CALM_LOOK_MS) / 1000) return;
+    before = cpuSeconds;
+    await sleep(CALM_LOOK_MS);
   }
 }
 
@@ -125,9 +144,15 @@ export function runJson(command, onLine = () => undefined) {
   child.stderr.setEncoding('utf8').on('data', (/** @type {string} */ chunk) => (errors += chunk));
   child.stdout.setEncoding('utf8').on('data', (/** @type {string} */ chunk) => {
     text += chunk;
-    chunk.split('\n').slice(0, -1).forEach(onLine);
   });
   return new Promise((resolve, reject) => {
+    child.stdout.on('data', (/** @type {string} */ chunk) => {
+      try {
+        chunk.split('\n').slice(0, -1).forEach(onLine);
+      } catch (error) {
+        reject(error);
+      }
+    });
     child.once('error', reject);
     child.once('close', (code) => {
       if (code === 0) resolve(JSON.parse(text.trim().split('\n').at(-1) ?? ''));

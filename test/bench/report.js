@@ -16,6 +16,10 @@
  * @property {Section} chain
  * @property {Section} module
  * @property {Section} containers
+ * @property {Section} fields
+ * @property {Section} terms
+ * @property {Section} known
+ * @property {Section} gadgets
  * @property {Section} start
  */
 
@@ -79,17 +83,34 @@ const EXAMPLE_COLUMNS = [
 /** @type {readonly TableColumn[]} */
 const CHAIN_COLUMNS = cost('chain', 'chain');
 
+/** @type {(metric: string, title: string) => TableColumn[]} */
+const growth = (metric, title) => [
+  ...cost(metric, title),
+  { title: '×', metric: `${metric}Ratio`, format: fixed(2) },
+];
+
 /** @type {readonly TableColumn[]} */
-const MODULE_COLUMNS = ['json', 'columns'].flatMap((output) => [
-  ...cost(output, output),
-  { title: '×', metric: `${output}Ratio`, format: fixed(2) },
-]);
+const OUTPUT_COLUMNS = ['json', 'columns'].flatMap((output) => growth(output, output));
+
+/** @type {readonly TableColumn[]} */
+const KNOWN_COLUMNS = [...growth('host', 'events of the host'), ...growth('own', 'events of the containers')];
+
+/** @type {readonly TableColumn[]} */
+const GADGET_COLUMNS = [
+  { title: 'exec/s', metric: 'execsPerSecond', format: whole },
+  { title: 'kept', metric: 'keptOfUntraced', format: fixed(2) },
+  { title: 'events/CPU s', metric: 'eventsPerCpuSecond', format: whole },
+  { title: 'CPU µs/event', metric: 'cpuUsPerEvent', format: fixed(1) },
+  { title: '× one', metric: 'cpuToFirst', format: fixed(2) },
+  { title: 'missing', metric: 'missing', format: whole },
+  { title: 'lost', metric: 'lost', format: whole },
+];
 
 /** @type {readonly TableColumn[]} */
 const CONTAINER_COLUMNS = [
   { title: 'events/s', metric: 'eventsPerSecond', format: whole },
   { title: 'CPU µs/event', metric: 'cpuUsPerEvent', format: fixed(1) },
-  { title: '× few', metric: 'cpuToFew', format: fixed(2) },
+  { title: '× few', metric: 'cpuToFirst', format: fixed(2) },
   { title: 'missing', metric: 'missing', format: whole },
   { title: 'lost', metric: 'lost', format: whole },
 ];
@@ -221,8 +242,12 @@ export function report(result) {
     table('Pipeline, synthetic events of 256 bytes', result.capacity, CAPACITY_COLUMNS),
     table('Filters, made-up execs, -o none', result.examples, EXAMPLE_COLUMNS),
     table('Chains of filters, -o none', result.chain, CHAIN_COLUMNS),
-    table('The module of trace_exec', result.module, MODULE_COLUMNS),
+    table('The module of trace_exec', result.module, OUTPUT_COLUMNS),
     table('Events of containers', result.containers, CONTAINER_COLUMNS),
+    table('Fields written', result.fields, OUTPUT_COLUMNS),
+    table('Terms of -F, -o none', result.terms, growth('terms', 'terms')),
+    table('Containers known, -o json', result.known, KNOWN_COLUMNS),
+    table('Gadgets at once, exec load', result.gadgets, GADGET_COLUMNS),
     table('Start', result.start, START_COLUMNS),
     targets(result),
     ...result.notes.map((note) => `Note: ${note}.`),
@@ -267,6 +292,10 @@ export function comparison(before, now) {
     'chain',
     'module',
     'containers',
+    'fields',
+    'terms',
+    'known',
+    'gadgets',
     'start',
   ])) {
     for (const [name, metrics] of Object.entries(now[section])) {

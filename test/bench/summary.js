@@ -61,16 +61,26 @@ export function summarize(runs, names, metrics) {
   return sectionOf(names, metrics, (name, metric) => runs.map((run) => run[name]?.[metric]));
 }
 
-/** @typedef {{ examples: Section, chain: Section, module: Section }} FilterSections */
+/**
+ * What the µs per event are measured of, in one row of a section.
+ * @template {string} Name
+ * @typedef {object} Cost
+ * @property {Name} section
+ * @property {string} name
+ * @property {string} metric under which the result stands in its row
+ * @property {string} base name of the row that it is compared with, of the same metric
+ */
 
 /**
  * `runs` has for each run the µs per event of each subject. A row of a section has for each metric M of its subjects
  * `MUs`, `MPerSecond`, and, taken against the base of the same run, `MMore` (µs) and `MRatio`.
- * @type {(runs: readonly (readonly (number | undefined)[])[], subjects: readonly import('./filters.js').Subject[]) => FilterSections}
+ * @template {string} Name
+ * @param {readonly (readonly (number | undefined)[])[]} runs
+ * @param {readonly Cost<Name>[]} subjects
+ * @returns {Record<Name, Section>}
  */
-export function summarizeFilters(runs, subjects) {
-  /** @type {FilterSections} */
-  const sections = { examples: {}, chain: {}, module: {} };
+export function summarizeCosts(runs, subjects) {
+  const sections = /** @type {Record<Name, Section>} */ ({});
   subjects.forEach(({ section, name, metric, base }, i) => {
     const baseAt = subjects.findIndex(
       (other) => other.section === section && other.name === base && other.metric === metric,
@@ -81,7 +91,7 @@ export function summarizeFilters(runs, subjects) {
       More: runs.map((run) => difference(run[i], run[baseAt])),
       Ratio: runs.map((run) => ratio(run[i], run[baseAt])),
     };
-    const row = (sections[section][name] ??= {});
+    const row = ((sections[section] ??= {})[name] ??= {});
     for (const [suffix, numbers] of Object.entries(values)) {
       const found = series(numbers);
       if (found !== undefined) row[metric + suffix] = found;
