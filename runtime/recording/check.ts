@@ -7,6 +7,7 @@ import { type Container, type PodIdentity, RUNTIMES } from '../containers/contai
 import { MAX_BATCH_BYTES } from '../data/batch.js';
 import { type Annotations, UNDEFINED_VALUE } from '../data/field.js';
 import { KINDS, type Kind, isFixed, widthOf } from '../data/kind.js';
+import { isName } from '../data/name.js';
 import type { DataSourceSpec, RecordFieldSpec } from '../data/spec.js';
 import { HASH_FAILURES, type HashedFile } from '../hashing/file.js';
 import { RecordingError } from './errors.js';
@@ -37,6 +38,10 @@ const text: Check<string> = (value, what) =>
   typeof value === 'string' && value.length <= MAX_TEXT ? value : refuse(what);
 /** What a version that did not know it has left out is empty. */
 const maybeText: Check<string> = (value, what) => text(value ?? '', what);
+const name: Check<string> = (value, what) => {
+  const given = text(value, what);
+  return isName(given) ? given : refuse(what);
+};
 const truth: Check<boolean> = (value, what) => (typeof value === 'boolean' ? value : refuse(what));
 
 const whole =
@@ -120,14 +125,14 @@ function checkWasm(value: unknown): NonNullable<RecordingHeader['wasm']> {
 
 const checkSource: Check<DataSourceSpec> = (value) => {
   const source = keys(value, 'a data source');
-  const name = text(source['name'], 'the name of a data source');
-  const what = `its data source ${name}`;
+  const sourceName = name(source['name'], 'the name of a data source');
+  const what = `its data source ${sourceName}`;
   const { type } = source;
   const recordSize = whole(MAX_BATCH_BYTES)(source['recordSize'], what);
   const fields = list(MAX_FIELDS, (field) => checkField(field, recordSize, what))(source['fields'], what);
   if (new Set(fields.map(({ fullName }) => fullName)).size < fields.length) refuse(what);
   return {
-    name,
+    name: sourceName,
     type: type === 'single' || type === 'array' ? type : refuse(what),
     recordSize,
     annotations: annotations(source['annotations'] ?? {}, what),
@@ -138,7 +143,7 @@ const checkSource: Check<DataSourceSpec> = (value) => {
 
 function checkField(value: unknown, recordSize: number, source: string): RecordFieldSpec {
   const field = keys(value, source);
-  const fullName = text(field['fullName'], source);
+  const fullName = name(field['fullName'], `a field of ${source}`);
   const what = `field ${fullName} of ${source}`;
   const kind = KINDS.find((known) => known === field['kind']) ?? refuse(what);
   const { place } = field;
