@@ -209,7 +209,14 @@ function openSections(bytes: Uint8Array): { reader: Reader; typesEnd: number } {
   const strings = { start: base + word(16), end: base + word(16) + word(20) };
   if (base < HEADER_SIZE || types.end > bytes.length || strings.end > bytes.length)
     throw new BtfError('The BTF is cut off: its sections reach beyond its end.');
+  checkNames(bytes.subarray(strings.start, strings.end));
   return { reader: new Reader(view, littleEndian, types, strings), typesEnd: types.end };
+}
+
+/** Names are quoted in messages, so that they must not break a line. The kernel takes none with such characters. */
+function checkNames(strings: Uint8Array): void {
+  if (strings.some((byte) => (byte !== 0 && byte < 0x20) || byte === 0x7f))
+    throw new BtfError('The BTF has a name with control characters.');
 }
 
 interface Range {

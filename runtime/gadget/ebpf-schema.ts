@@ -6,7 +6,8 @@
 import type { Btf, BtfType, BtfVariable } from '../../bpf/btf.js';
 import type { DataSourceType } from '../data/data-source.js';
 import type { Annotations } from '../data/field.js';
-import type { Kind } from '../data/kind.js';
+import { type Kind, isFixed, widthOf } from '../data/kind.js';
+import { isName } from '../data/name.js';
 import type { RecordFieldSpec } from '../data/spec.js';
 import type { BufferSpec } from './buffers.js';
 import { GadgetError } from './errors.js';
@@ -55,6 +56,8 @@ export function readEbpfSchema(btf: Btf): EbpfSchema {
       if (dataSource === undefined || map === undefined || struct === undefined) {
         throw new GadgetError(`the eBPF variable ${name} is no GADGET_TRACER(name, map, struct)`);
       }
+      if (!isName(dataSource))
+        throw new GadgetError('the eBPF object has a data source that has no fit name');
       tracers.push({ dataSource, type: 'single', map, ...readStruct(btf, struct) });
     } else if (name.startsWith('gadget_param_')) {
       params.push(readParam(btf, variables, name.slice('gadget_param_'.length)));
@@ -135,11 +138,17 @@ function addMembers(
     const offset = base + member.bitOffset / 8;
     const size = btf.sizeOf(member.type);
     const element = type.kind === 'array' ? btf.resolve(type.element) : undefined;
+    const shape = shapeOf(btf, type, typedefs);
+    if (!isName(prefix + member.name))
+      throw new GadgetError(`struct ${struct.name} has a member that has no fit name`);
+    // The kernel would refuse such types, but libbpf loads an object without them then.
+    if (!Number.isInteger(offset) || member.bitOffset / 8 + Math.max(size, sizeOf(shape)) > struct.sizeBytes)
+      throw new GadgetError(`the member ${member.name} of struct ${struct.name} is not within it`);
     const field: RecordFieldSpec = {
       fullName: prefix + member.name,
       offset,
       size,
-      ...shapeOf(btf, type, typedefs),
+      ...shape,
       tags: [
         ...[...typedefs, ...(element?.typedefs ?? []), ...structName(type)].map(
           (typedef) => `type:${typedef}`,
@@ -193,6 +202,8 @@ function structName(type: BtfType): string[] {
   return type.kind === 'struct' && type.name !== '' ? [type.name] : [];
 }
 
+/** Of a value that stands behind the struct, in the record: u32 offset, u32 size. */
+const TAIL_REFERENCE_SIZE = 8;
 /** Values that stand behind the struct: bpf/include/gadget/types.h. */
 const TAIL_KINDS: Readonly<Record<string, Kind>> = {
   gadget_tail_string: 'string',
@@ -200,11 +211,15 @@ const TAIL_KINDS: Readonly<Record<string, Kind>> = {
   gadget_tail_bytes: 'bytes',
 };
 
-function shapeOf(
-  btf: Btf,
-  type: BtfType,
-  typedefs: readonly string[],
-): Pick<RecordFieldSpec, 'kind' | 'length' | 'place'> {
+type Shape = Pick<RecordFieldSpec, 'kind' | 'length' | 'place'>;
+
+/** What is read of a record at the field's offset, in bytes, whatever its type says. */
+function sizeOf({ kind, length, place }: Shape): number {
+  if (place === 'tail') return TAIL_REFERENCE_SIZE;
+  return isFixed(kind) ? widthOf(kind) * length : 0;
+}
+
+function shapeOf(btf: Btf, type: BtfType, typedefs: readonly string[]): Shape {
   for (const typedef of typedefs) {
     const tail = TAIL_KINDS[typedef];
     if (tail !== undefined) return { kind: tail, length: 1, place: 'tail' };
@@ -239,13 +254,14 @@ function scalarKind(type: BtfType): Kind | undefined {
     }
     case 'enum':
     case 'enum64': {
-      const bits = type.sizeBytes === 8 ? 64 : 32;
+      const bits = type.sizeBytes * 8;
+      if (bits !== 8 && bits !== 16 && bits !== 32 && bits !== 64) return undefined;
       return type.isSigned ? `int${bits}` : `uint${bits}`;
     }
     case 'ptr':
       return 'uint64';
     case 'float':
-      return type.sizeBytes === 4 ? 'float32' : 'float64';
+      return type.sizeBytes === 4 ? 'float32' : type.sizeBytes === 8 ? 'float64' : undefined;
     default:
       return undefined;
   }
