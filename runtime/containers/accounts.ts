@@ -185,7 +185,7 @@ function idMap(directory: string, file: 'uid_map' | 'gid_map'): IdRange[] {
 
 /** Lines `inside host count`, at most 340 (user_namespaces(7)). */
 export function parseIdMap(text: string): IdRange[] {
-  return [...text.matchAll(/^\s*(\d+)\s+(\d+)\s+(\d+)$/gm)].map(([, inside, host, count]) => ({
+  return [...text.matchAll(/^ *(\d{1,10}) +(\d{1,10}) +(\d{1,10})$/gm)].map(([, inside, host, count]) => ({
     inside: Number(inside),
     host: Number(host),
     count: Number(count),

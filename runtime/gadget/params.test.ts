@@ -46,6 +46,7 @@ describe('parameters of an eBPF variable', () => {
     ['bool', 1, 'yes', '--v takes true or false, not "yes"'],
     ['string', 4, 'abcd', '--v takes at most 3 bytes, not "abcd"'],
     ['ip', 20, '1.2.3', '--v takes an IP address, not "1.2.3"'],
+    ['ip', 20, 'fe80::1.2.3.4%eth0', '--v takes an IP address, not "fe80::1.2.3.4%eth0"'],
     ['float64', 8, 'x', '--v takes a number, not "x"'],
   ])('%s in %i bytes refuses %j', (type, size, text, message) => {
     expect(() => checkValue(param(type, size), text)).toThrow(message);

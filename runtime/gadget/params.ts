@@ -192,7 +192,8 @@ export function encodeValue(param: Param, value: string, sizeBytes: number, chec
 function encodeIp(value: string, sizeBytes: number, refuse: (expected: string) => never): Uint8Array {
   const bytes = new Uint8Array(Math.max(17, Math.min(sizeBytes, 64)));
   if (value === '') return bytes;
-  const version = isIP(value);
+  // There is no room for the zone of `fe80::1%eth0`.
+  const version = value.includes('%') ? 0 : isIP(value);
   if (version === 4) bytes.set(value.split('.').map(Number));
   else if (version === 6) bytes.set(ipv6Bytes(value));
   else refuse('an IP address');

@@ -31,6 +31,18 @@ describe('sorter', () => {
     expect([...sorter(source, '-t')(batch())]).toEqual([3, 0, 2, 1]);
   });
 
+  it('puts what is no number last, too', () => {
+    const ratios = testSource([{ name: 'ratio', kind: 'float64' }], 'array');
+    const rows = testBatch(ratios, [{ ratio: 2 }, { ratio: NaN }, { ratio: 1 }, { ratio: 3 }]);
+    expect([...sorter(ratios, 'ratio')(rows)]).toEqual([2, 0, 3, 1]);
+    expect([...sorter(ratios, '-ratio')(rows)]).toEqual([3, 0, 2, 1]);
+  });
+
+  it('refuses a list of numbers, which may have none', () => {
+    const lists = testSource([{ name: 'list', kind: 'int32', length: 2 }], 'array');
+    expect(() => sorter(lists, 'list')).toThrow('cannot sort test by list, which is a list of numbers');
+  });
+
   it('leaves out dropped rows', () => {
     const some = batch();
     some.keep[0] = 0;

@@ -3,7 +3,7 @@
 import { type Batch, Span } from '../data/batch.js';
 import type { DataSource } from '../data/data-source.js';
 import { type Field, bigintReaderOf, locatorOf, numberReaderOf } from '../data/field.js';
-import { isText } from '../data/kind.js';
+import { isFixed, isText } from '../data/kind.js';
 import { OperatorError } from './errors.js';
 import { fieldMeant } from './field-meant.js';
 
@@ -19,8 +19,8 @@ interface SortKey {
 }
 
 /**
- * Compiles `--sort`: `f1,-f2` sorts by f1, records with equal f1 by f2 with the largest first. Undefined values
- * come last either way. Throws OperatorError.
+ * Compiles `--sort`: `f1,-f2` sorts by f1, records with equal f1 by f2 with the largest first. Undefined values,
+ * and NaN, come last either way. Throws OperatorError.
  */
 export function sorter(source: DataSource, expression: string): Sorter {
   if (source.type !== 'array') {
@@ -42,6 +42,8 @@ export function splitKeys(expression: string): string[] {
 
 function sortKey(source: DataSource, item: string): SortKey {
   const field = fieldMeant('sort', source, item.replace(/^[+-]/, ''));
+  if (isFixed(field.kind) && field.length !== 1)
+    throw new OperatorError(`cannot sort ${source.name} by ${field.fullName}, which is a list of numbers`);
   return { valueOf: valueReader(field), direction: item.startsWith('-') ? -1 : 1 };
 }
 
@@ -57,7 +59,13 @@ function readerOf({ kind }: Field): (span: Span) => SortValue {
   // One character per byte: compares like the bytes do, which for UTF-8 is the order of code points.
   if (isText(kind) || kind === 'bytes')
     return (s) => Buffer.from(s.bytes.subarray(s.start, s.end)).toString('latin1');
-  return kind === 'uint64' || kind === 'int64' ? bigintReaderOf(kind) : numberReaderOf(kind);
+  if (kind === 'uint64' || kind === 'int64') return bigintReaderOf(kind);
+  const read = numberReaderOf(kind);
+  return (s) => {
+    const value = read(s);
+    // NaN has no place among numbers.
+    return Number.isNaN(value) ? undefined : value;
+  };
 }
 
 function sortedRows(batch: Batch, keys: readonly SortKey[]): Uint32Array {

@@ -130,6 +130,14 @@ describe('columns on a terminal', () => {
     expect(headerOf(asked).trim().split(/ +/)).toHaveLength(4);
   });
 
+  it('writes an empty line for each record where no column is shown', () => {
+    expect(table([{ name: 'a', kind: 'uint8', hidden: true }], [{ a: 1 }, { a: 2 }], 40)).toEqual([
+      '',
+      '',
+      '',
+    ]);
+  });
+
   it('computes the widths again when the terminal changes', () => {
     const source = testSource(three);
     const output = columnsOutput(selectColumns(source), 80);

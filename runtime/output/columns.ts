@@ -50,7 +50,8 @@ export function columnsOutput(specs: readonly ColumnSpec[], widthColumns?: numbe
     const widths = fitWidths(specs, columns);
     all.forEach((cell, i) => Object.assign(cell, { width: widths[i]!, cut: true, isLast: false }));
     cells = all.filter((cell) => cell.width > 0);
-    cells.at(-1)!.isLast = true;
+    const last = cells.at(-1);
+    if (last !== undefined) last.isLast = true;
   };
   if (widthColumns !== undefined) resize(widthColumns);
   let writeRow = compileRow(cells);

@@ -32,6 +32,14 @@ function isUnsafe(codePoint: number): boolean {
   );
 }
 
+/** A name as a JSON string. A gadget chose it, so it is no safer than what a process did. */
+export function jsonName(name: string): string {
+  return JSON.stringify(name).replace(/[\x7f-\u{ffff}]/gu, (character) => {
+    const codePoint = character.codePointAt(0)!;
+    return isUnsafe(codePoint) ? `\\u${codePoint.toString(16).padStart(4, '0')}` : character;
+  });
+}
+
 const SHORT_ESCAPES: Readonly<Record<number, number>> = { 0x0a: 0x6e, 0x0d: 0x72, 0x09: 0x74 };
 
 /** Writes text as a JSON string. Bytes that are not valid UTF-8 become U+FFFD each. */

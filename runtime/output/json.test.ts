@@ -172,6 +172,12 @@ describe('json', () => {
     }
   });
 
+  it('has names of fields drive no terminal', () => {
+    const source = testSource([{ name: 'a\u009b\u202e.é\u007f', kind: 'uint8' }]);
+    const text = written(jsonOutput(source), testBatch(source, [{ 'a\u009b\u202e.é\u007f': 1 }]));
+    expect(text).toBe('{"a\\u009b\\u202e":{"é\\u007f":1}}\n');
+  });
+
   it('escapes the names of fields', () => {
     const source = testSource([{ name: 'a"b', kind: 'uint8' }]);
     expect(written(jsonOutput(source), testBatch(source, [{ 'a"b': 1 }]))).toBe('{"a\\"b":1}\n');

@@ -2,7 +2,7 @@
 
 import type { DataSource } from '../data/data-source.js';
 import { constant } from './byte-writer.js';
-import { writeJsonString, writeJsonStrings } from './escape.js';
+import { jsonName, writeJsonString, writeJsonStrings } from './escape.js';
 import { type Output, forEachKept } from './output.js';
 import { type TreeStyle, compileRecord, treeFields } from './tree.js';
 
@@ -16,14 +16,14 @@ const COMPACT: TreeStyle = {
   text: writeJsonString,
   texts: writeJsonStrings,
   notFinite: () => 'null',
-  key: (name) => `,${JSON.stringify(name)}:`,
+  key: (name) => `,${jsonName(name)}:`,
   open: OPEN_OBJECT,
   close: () => '}',
 };
 
 const PRETTY: TreeStyle = {
   ...COMPACT,
-  key: (name, depth) => `,\n${indent(depth + 1)}${JSON.stringify(name)}: `,
+  key: (name, depth) => `,\n${indent(depth + 1)}${jsonName(name)}: `,
   close: (depth) => `\n${indent(depth)}}`,
 };
 

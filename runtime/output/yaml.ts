@@ -3,7 +3,7 @@
 import type { Span } from '../data/batch.js';
 import type { DataSource } from '../data/data-source.js';
 import { type ByteWriter, constant } from './byte-writer.js';
-import { writeJsonString } from './escape.js';
+import { jsonName, writeJsonString } from './escape.js';
 import { type Output, forEachKept } from './output.js';
 import { type TreeStyle, compileRecord, treeFields } from './tree.js';
 
@@ -84,5 +84,5 @@ function isPlain(bytes: Uint8Array, start: number, end: number): boolean {
 
 function yamlKey(name: string): string {
   const bytes = Buffer.from(name);
-  return isPlain(bytes, 0, bytes.length) ? name : JSON.stringify(name);
+  return isPlain(bytes, 0, bytes.length) ? name : jsonName(name);
 }
