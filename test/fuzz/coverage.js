@@ -22,26 +22,35 @@ export class Coverage {
     return this.#reached.size;
   }
 
-  /** Whether a piece has run for the first time since the last call; such pieces stay new until `take`. */
+  /** Whether pieces have run since the last call that are new; they stay so until `accept`. */
   hasNew() {
-    this.#new = this.#ranSinceLast().filter((piece) => !this.#reached.has(piece));
+    this.#new = this.#ranIn(this.#countedSinceLast()).filter((piece) => !this.#reached.has(piece));
     return this.#new.length > 0;
   }
 
-  /** How many pieces are new; they are not from now on. */
-  take() {
-    const fresh = this.#ranSinceLast().filter((piece) => !this.#reached.has(piece));
-    for (const piece of fresh) this.#reached.add(piece);
-    return fresh.length;
+  /** What the last `hasNew` saw is not new from now on. */
+  accept() {
+    for (const piece of this.#new) this.#reached.add(piece);
   }
 
-  #ranSinceLast() {
+  /** How often pieces have run since the last call of any of these; what was new of them is not from now on. */
+  work() {
+    const counted = this.#countedSinceLast();
+    for (const piece of this.#ranIn(counted)) this.#reached.add(piece);
+    const counts = counted.flatMap(({ functions }) => functions.flatMap(({ ranges }) => ranges));
+    return counts.reduce((sum, { count }) => sum + count, 0);
+  }
+
+  /** V8 begins to count anew. */
+  #countedSinceLast() {
     const { result } = this.#post('Profiler.takePreciseCoverage');
-    return result
-      .filter(({ url }) => url.startsWith(OURS))
-      .flatMap(({ url, functions }) =>
-        functions.flatMap(({ ranges }) => this.#ran(url.slice(OURS.length), ranges)),
-      );
+    return result.filter(({ url }) => url.startsWith(OURS));
+  }
+
+  #ranIn(counted) {
+    return counted.flatMap(({ url, functions }) =>
+      functions.flatMap(({ ranges }) => this.#ran(url.slice(OURS.length), ranges)),
+    );
   }
 
   #ran(script, ranges) {

@@ -4,21 +4,22 @@ import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import { parentPort, workerData } from 'node:worker_threads';
 import { Coverage } from './coverage.js';
 import { Mutator } from './mutate.js';
-import { MAX_INPUT_BYTES, TARGETS } from './targets.js';
+import { MAX_INPUT_BYTES, targetsIn } from './targets.js';
 
 /** Taking the coverage costs milliseconds, so it is shared by some inputs. */
-const BATCH = 24;
+const BATCH = 64;
 const SLOW_MS = 3000;
 const MAX_MESSAGE_LENGTH = 1000;
 
-const { name, limits, progress, input } = workerData;
-const target = TARGETS[name];
+const { name, file, limits, progress, input } = workerData;
+const target = (await targetsIn(file))[name];
 const coverage = new Coverage();
 const mutator = new Mutator(limits.seed, target.words ?? []);
 const reported = new Set();
 
 /** Runs one input, and reports it unless it is accepted or refused as it should be. */
 async function attempt(bytes) {
+  if (bytes.length > MAX_INPUT_BYTES) return 0;
   input.set(bytes);
   progress[1] = bytes.length;
   progress[0]++;
@@ -35,6 +36,8 @@ async function attempt(bytes) {
 function faultOf(error) {
   if (!(error instanceof Error)) return `threw ${typeof error}`;
   if (!target.refusals.some((kind) => error instanceof kind)) return `threw ${error.stack}`;
+  // What a user has typed may well come back as it was.
+  if (target.isTyped) return undefined;
   if (error.message.includes('\n')) return `says more than one line: ${JSON.stringify(error.message)}`;
   if (error.message.length > MAX_MESSAGE_LENGTH) return `says ${error.message.length} characters`;
   return undefined;
@@ -59,13 +62,57 @@ function seeds() {
   const files = existsSync(kept) ? readdirSync(kept).sort() : [];
   return [
     ...target.seeds().map((seed) => Buffer.from(seed)),
-    ...files.map((file) => readFileSync(new URL(file, kept))),
+    ...files.map((one) => readFileSync(new URL(one, kept))),
   ];
+}
+
+/** How many bytes an input grows by to see what that costs, and how many batches are between two such inputs. */
+const GROWTHS = [4096, 8192, 16_384];
+const BATCHES_PER_GROWTH = 4;
+/** What is less, in pieces of code or in milliseconds, may be anything. */
+const LITTLE_WORK = 300_000;
+const LITTLE_MS = 150;
+
+/** Whether an input's cost grows much faster than its length: twice as long must not take thrice as long. */
+async function checkGrowth(grow) {
+  const costs = [];
+  for (const size of GROWTHS) {
+    const bytes = target.repair?.(grow(size)) ?? grow(size);
+    const ms = Math.min(await attempt(bytes), await attempt(bytes));
+    costs.push({ ms, work: coverage.work() });
+  }
+  const [first, second, third] = costs;
+  const hasMoreWork =
+    third.work > LITTLE_WORK && third.work > 3 * second.work && second.work > 3 * first.work;
+  const isSlower = third.ms > LITTLE_MS && third.ms > 3 * second.ms && second.ms > 3 * first.ms;
+  return hasMoreWork || isSlower;
+}
+
+async function probeGrowth() {
+  const grow = mutator.growth(mutator.choose(corpus));
+  // The machine may have been busy: what is slow is slow again.
+  if ((await checkGrowth(grow)) && (await checkGrowth(grow)))
+    report('takes more than thrice as long when it is twice as long', grow(GROWTHS.at(-1)));
+}
+
+/** Keeps those of the inputs that reach something new, which at least one of them does; by halves, as few may. */
+async function keepNew(batch) {
+  if (batch.length === 1) {
+    coverage.accept();
+    corpus.push(batch[0]);
+    return;
+  }
+  const middle = batch.length >> 1;
+  for (const half of [batch.slice(0, middle), batch.slice(middle)]) {
+    for (const bytes of half) await attempt(bytes);
+    if (coverage.hasNew()) await keepNew(half);
+  }
 }
 
 const corpus = seeds();
 for (const bytes of corpus) await attempt(bytes);
-coverage.take();
+coverage.hasNew();
+coverage.accept();
 const startMs = Date.now();
 let done = 0;
 while (done < limits.iterations && Date.now() - startMs < limits.ms) {
@@ -75,11 +122,9 @@ while (done < limits.iterations && Date.now() - startMs < limits.ms) {
   });
   for (const bytes of batch) if (await isSlow(bytes)) report(`took more than ${SLOW_MS} ms`, bytes);
   done += BATCH;
-  if (!coverage.hasNew()) continue;
-  for (const bytes of batch) {
-    await attempt(bytes);
-    if (coverage.take() > 0) corpus.push(bytes);
-  }
+  const isNew = coverage.hasNew();
+  if ((done / BATCH) % BATCHES_PER_GROWTH === 0) await probeGrowth();
+  if (isNew) await keepNew(batch);
 }
 const rate = Math.round((done * 1000) / (Date.now() - startMs));
 parentPort.postMessage({

@@ -44,6 +44,24 @@ export class Mutator {
     return spoilt;
   }
 
+  /**
+   * Makes an input longer by a piece of it, or of its JSON, that is repeated. Returns a function: the same input with
+   * about so many bytes more.
+   */
+  growth(bytes) {
+    const tree = this.below(2) === 0 ? parsed(bytes) : undefined;
+    const places = tree === undefined ? [] : placesIn(tree).filter(([owner]) => owner !== tree);
+    if (places.length > 0) {
+      const [owner, key] = this.choose(places);
+      const one = JSON.stringify(owner[key]) ?? '';
+      return (size) => grownJson(tree, owner, key, Math.ceil(size / (one.length + 8)));
+    }
+    const at = this.below(bytes.length + 1);
+    const end = Math.min(bytes.length, at + 1 + this.below(32));
+    const piece = end > at ? bytes.subarray(at, end) : Buffer.from(' ');
+    return (size) => Buffer.concat([bytes.subarray(0, at), Buffer.alloc(size, piece), bytes.subarray(at)]);
+  }
+
   #spoilBytes(bytes, corpus) {
     const at = this.below(bytes.length + 1);
     const end = Math.min(bytes.length, at + this.#length());
@@ -100,8 +118,9 @@ export class Mutator {
 
   /** `undefined` for what is not JSON, or nests too deep to be written again. */
   #spoilJson(bytes) {
+    const tree = parsed(bytes);
+    if (tree === undefined) return undefined;
     try {
-      const tree = { root: JSON.parse(bytes.toString()) };
       this.#spoilNode(tree);
       return Buffer.from(JSON.stringify(tree.root) ?? '');
     } catch {
@@ -110,14 +129,7 @@ export class Mutator {
   }
 
   #spoilNode(tree) {
-    const places = [];
-    const visit = (owner) => {
-      for (const key of Object.keys(owner)) {
-        places.push([owner, key]);
-        if (typeof owner[key] === 'object' && owner[key] !== null && places.length < 1000) visit(owner[key]);
-      }
-    };
-    visit(tree);
+    const places = placesIn(tree);
     const [owner, key] = this.choose(places);
     const [other, otherKey] = this.choose(places);
     switch (this.below(5)) {
@@ -141,6 +153,37 @@ export class Mutator {
         owner[key] = this.choose(VALUES);
     }
   }
+}
+
+/** JSON below a root that can be replaced; undefined for what is none. */
+function parsed(bytes) {
+  try {
+    return { root: JSON.parse(bytes.toString()) };
+  } catch {
+    return undefined;
+  }
+}
+
+/** Every value in the tree, as its owner and the key there. */
+function placesIn(tree) {
+  const places = [];
+  const visit = (owner) => {
+    for (const key of Object.keys(owner)) {
+      places.push([owner, key]);
+      if (typeof owner[key] === 'object' && owner[key] !== null && places.length < 1000) visit(owner[key]);
+    }
+  };
+  visit(tree);
+  return places;
+}
+
+/** The tree with a value of it repeated in the list that it is in, or under other keys. */
+function grownJson(tree, owner, key, times) {
+  const more = Array.from({ length: times }, (_, i) => [`${key}${i}`, owner[key]]);
+  const grown = Array.isArray(owner)
+    ? [...owner, ...more.map(([, value]) => value)]
+    : { ...owner, ...Object.fromEntries(more) };
+  return Buffer.from(JSON.stringify(tree.root, (_, value) => (value === owner ? grown : value)));
 }
 
 /** Also `__proto__`, as JSON has it. */
