@@ -110,7 +110,10 @@ function paramType(btf: Btf, variable: BtfVariable): ParamType {
 function readStruct(btf: Btf, name: string): { recordSize: number; fields: RecordFieldSpec[] } {
   const struct = btf.find('struct', name);
   if (struct === undefined) throw new GadgetError(`the eBPF object has no struct ${name} for its events`);
-  return { recordSize: struct.sizeBytes, fields: fieldsOf(btf, struct) };
+  const fields = fieldsOf(btf, struct);
+  if (new Set(fields.map(({ fullName }) => fullName)).size < fields.length)
+    throw new GadgetError(`struct ${name} has two members of one name`);
+  return { recordSize: struct.sizeBytes, fields };
 }
 
 type Struct = Extract<BtfType, { kind: 'struct' | 'union' }>;

@@ -112,6 +112,8 @@ export class ContainerNames {
     locate: Locator,
     exists: Existence | undefined,
   ): void {
+    // A gadget that has a field of that name knows better.
+    if (source.field(fullName) !== undefined) return;
     const { description, template } = PRESENTATIONS[fullName]!;
     source.addField({
       fullName,

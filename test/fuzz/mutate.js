@@ -1,6 +1,9 @@
 // Spoils inputs: bytes anywhere and, where the input is JSON, its structure. The same seed spoils alike.
 
-const NUMBERS = [0, 1, 2, 127, 128, 255, 256, 4095, 4096, 65535, 65536, 0x7fffffff, 0x80000000, 0xffffffff];
+const NUMBERS = [
+  0, 1, 2, 3, 4, 7, 8, 9, 16, 24, 32, 64, 127, 128, 255, 256, 4095, 4096, 65535, 65536, 0x7fffffff,
+  0x80000000, 0xffffffff,
+];
 
 /** Of one value that is made a list of many. */
 const MAX_REPEATED_BYTES = 100_000;

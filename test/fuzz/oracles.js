@@ -29,8 +29,7 @@ export function show(value) {
 }
 
 /** Controls but the line feed, what turns the direction of writing, and what is no character. */
-const UNSAFE =
-  /[\0-\x09\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufffe\uffff]/u;
+const UNSAFE = /[\0-\x09\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufffe\uffff]/u;
 
 const DECODER = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 

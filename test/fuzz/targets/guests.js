@@ -17,6 +17,7 @@ import { GuestError, PatchError, WasmError } from '../../../dist/wasm/host/error
 import { PostProcessor } from '../../../dist/wasm/host/post-processor.js';
 import { Input } from '../input.js';
 import { ensure } from '../oracles.js';
+import { AWKWARD } from './records.js';
 import { batchFrom, checkOutputs, sourceFrom } from './schemas.js';
 
 const WIT_KINDS = [
@@ -37,23 +38,23 @@ const WIT_KINDS = [
 
 function newFieldFrom(input, number) {
   return {
-    name: input.once(8) ? input.name() : `w${number}`,
-    kind: input.choose(WIT_KINDS),
-    length: input.once(6) ? input.below(4) : 1,
-    tags: input.list(1, () => input.text(12)),
-    annotations: input.list(1, () => [input.text(12), input.text(12)]),
+    name: input.once(40) ? input.name() : `w${number}`,
+    kind: input.once(40) ? 'none' : input.choose(WIT_KINDS),
+    length: input.once(20) ? input.below(4) : 1,
+    tags: input.once(20) ? [input.text(12)] : [],
+    annotations: input.once(10) ? [[input.text(12), input.text(12)]] : [],
   };
 }
 
-function planFrom(input, sources) {
+function planFrom(input) {
   return {
     columns: input.list(3, (i) => ({
-      source: input.below(sources.length + 1),
+      source: input.once(30) ? 1 : 0,
       field: newFieldFrom(input, i),
     })),
-    reads: input.list(1, () => [0, input.below(6)]),
+    reads: input.once(6) ? [[0, input.below(6)]] : [],
     emits: input.list(2, (i) => ({ name: `made${i}`, fields: input.list(3, (f) => newFieldFrom(input, f)) })),
-    tickMs: input.once(4) ? input.u32() : 0,
+    tickMs: input.once(20) ? input.u32() : 0,
   };
 }
 
@@ -160,7 +161,7 @@ function preparedOf(plan, patches) {
 function runComponent(bytes) {
   const input = new Input(bytes);
   const source = makeDataSource(sourceFrom(input));
-  const plan = planFrom(input, [source]);
+  const plan = planFrom(input);
   const batch = batchFrom(input, source);
   const own = plan.columns.map(({ source: id, field }) => (id === 0 ? field : undefined));
   const patches = [
@@ -325,8 +326,9 @@ function bytesToStartFrom() {
 export const TARGETS = {
   component: {
     seeds: bytesToStartFrom,
+    words: AWKWARD,
     refusals: [GuestError, PatchError, RecordingError],
     run: runComponent,
   },
-  core: { seeds: bytesToStartFrom, refusals: [WasmError, RecordingError], run: runCore },
+  core: { seeds: bytesToStartFrom, words: AWKWARD, refusals: [WasmError, RecordingError], run: runCore },
 };

@@ -39,12 +39,10 @@ function replayIn(mode, { fd, framesAt, header }) {
   const output = { mode, fd: 1, ...(mode === 'columns' ? { widthColumns: 80 } : {}) };
   const config = { ...CONFIG, sources, bootToEpochNs, output, containers: { ...naming, changes: [] } };
   const view = new ContainerView();
-  const shared = sharedOf(view);
-  shared.sink.flush = (writer) => {
-    safeText(writer.written, mode);
-    writer.clear();
-    return true;
-  };
+  const shared = sharedOf(view, (bytes) => {
+    safeText(bytes, mode);
+    return bytes.length;
+  });
   const chains = sources.map((spec, i) => new Chain(makeDataSource(spec), i, config, shared));
   compileChains(chains, config, () => true);
   const { control, sink, modules, userFiles } = shared;

@@ -12,6 +12,7 @@ import { OutputError } from '../../../dist/runtime/output/errors.js';
 import { Chain } from '../../../dist/runtime/pipeline/chain.js';
 import { Control } from '../../../dist/runtime/pipeline/control.js';
 import { PipelineError, ScopeError } from '../../../dist/runtime/pipeline/errors.js';
+import { Sink } from '../../../dist/runtime/pipeline/sink.js';
 import { askedOf } from '../../../dist/runtime/pipeline/scope.js';
 import { RecordingError } from '../../../dist/runtime/recording/errors.js';
 import { ensure, ensureSame } from '../oracles.js';
@@ -32,12 +33,14 @@ export const CONFIG = {
   bootToEpochNs: 1_700_000_000_123_456_789n,
 };
 
-/** What chains share, with an output that keeps nothing. */
-export function sharedOf(view = new ContainerView()) {
+/** What chains share. `write` is given the bytes of each write, and takes as many of them as it says. */
+export function sharedOf(view = new ContainerView(), write = (bytes) => bytes.length) {
+  const control = new Control();
+  const port = { write: (_fd, bytes, start, end) => write(bytes.subarray(start, end)), unread: () => 0 };
   return {
-    control: new Control(),
+    control,
     writer: new ByteWriter(64),
-    sink: { closed: false, flush: (writer) => (writer.clear(), true) },
+    sink: new Sink(1, control, port),
     view,
     modules: { run: () => true, turn: () => undefined },
     askContainer: () => undefined,
@@ -69,11 +72,17 @@ function sharedFrom(input) {
     };
     view.apply({ kind: 'add', ...change });
   }
-  const shared = sharedOf(view);
+  const shared = sharedOf(view, (bytes) => takeSome(input, bytes.length));
   const names = new Map(input.list(3, () => [input.below(4), input.text()]));
   shared.userFiles.recorded.set('users', names);
   shared.userFiles.recorded.set('groups', names);
   return shared;
+}
+
+/** As a reader takes what is written: all of it, mostly, a part, or nothing any more as it is gone. */
+function takeSome(input, size) {
+  if (input.once(20)) throw Object.assign(new Error('gone'), { code: 'EPIPE' });
+  return input.once(3) ? Math.max(1, input.below(size + 1)) : size;
 }
 
 /** Every operator's fields are there, and every record is written as what stands in it. */
@@ -327,8 +336,35 @@ function bytesToStartFrom() {
   );
 }
 
+/** Bytes that are nearly UTF-8, or that a terminal or a format takes for more than text. */
+export const AWKWARD = [
+  ...[
+    [0xed, 0xa0, 0x80],
+    [0xed, 0xbf, 0xbf],
+    [0xf4, 0x90, 0x80, 0x80],
+    [0xc0, 0x80],
+    [0xe0, 0x80, 0x80],
+    [0xf0, 0x80],
+  ],
+  ...[
+    [0xc2, 0x9b],
+    [0xe2, 0x80, 0xae],
+    [0xef, 0xbf, 0xbe],
+    [0xf0, 0x9f, 0x98, 0x80],
+    [0xcc, 0x81],
+    [0x1b, 0x5b],
+  ],
+  ...[
+    [0x22, 0x5c, 0x0a],
+    [0x00],
+    [0xff, 0xff, 0xff, 0xff],
+    [0, 0, 0xc0, 0x7f],
+    [0, 0, 0, 0, 0, 0, 0xf8, 0x7f],
+  ],
+].map((bytes) => Buffer.from(bytes));
+
 export const TARGETS = {
-  records: { seeds: bytesToStartFrom, refusals: REFUSALS, run: runRecords },
+  records: { seeds: bytesToStartFrom, words: AWKWARD, refusals: REFUSALS, run: runRecords },
   filter: {
     seeds: bytesToStartFrom,
     words: ['(?i)', '^', '.*', '[', '\\,', '0x', 'true', '-1'],
