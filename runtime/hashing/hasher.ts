@@ -68,13 +68,8 @@ export class FileHasher {
     const nowMs = performance.now();
     if (this.hanging.size >= MAX_HANGING || nowMs < this.nextStartMs) return;
     this.nextStartMs = nowMs + BETWEEN_STARTS_MS;
-    const child = fork(this.program, [], {
-      serialization: 'advanced',
-      execArgv: [],
-      // Ctrl-C in the terminal is not for it: the last events want their hashes.
-      detached: true,
-      stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
-    });
+    const child = tryFork(this.program);
+    if (child === undefined) return;
     child.unref();
     child.channel?.unref();
     child.on('message', (message) => this.hear(message as unknown as FromChild));
@@ -128,5 +123,23 @@ export class FileHasher {
     const answers = [...this.asked.values()];
     this.asked.clear();
     for (const answer of answers) answer({ failure: 'busy' });
+  }
+}
+
+/** Undefined where there is no memory for it, or no more files may be open. */
+function tryFork(program: string): ChildProcess | undefined {
+  try {
+    const child = fork(program, [], {
+      serialization: 'advanced',
+      execArgv: [],
+      // Ctrl-C in the terminal is not for it: the last events want their hashes.
+      detached: true,
+      stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
+    });
+    // Failures are told later, too.
+    child.on('error', () => undefined);
+    return child.channel ? child : undefined;
+  } catch {
+    return undefined;
   }
 }

@@ -1,5 +1,6 @@
 // `ig`, as built, killed at any moment: nothing of it stays in the kernel or runs on, and what stays on disk the next one removes.
 
+import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { cpSync, mkdirSync, readFileSync, readdirSync } from 'node:fs';
 import { createServer } from 'node:net';
@@ -175,17 +176,27 @@ describe('the process that hashes files', () => {
   });
   afterAll(() => programs.remove());
 
-  it('is replaced when it is killed, and ends with ig', async () => {
+  it('is replaced when it is killed, as soon as it can be, and ends with ig', async () => {
     const comm = 'ig-rehash';
     const tiny = programs.tinyAs(comm);
     const flags = ['run', 'trace_exec', '--host', '--comm', comm, '--hash', '-o', 'json'];
     const ig = await Ig.tracing(flags, privately());
     const children = (): string[] =>
       readFileSync(`/proc/${ig.pid}/task/${ig.pid}/children`, 'utf8').split(' ').filter(Boolean);
+    const allowFiles = (count: number): void =>
+      void execFileSync('prlimit', ['--pid', `${ig.pid}`, `--nofile=${count}:`]);
     await until(() => children().length === 1, 'the process that hashes');
     const [first] = children();
+    allowFiles(20);
     process.kill(Number(first), 'SIGKILL');
     await until(() => !children().includes(first!), 'its end');
+    // By then another would have been started.
+    await sleep(1000);
+    await runProgram(tiny, ['without']);
+    await ig.until(() =>
+      ig.events().some(({ args, file_sha256: sum }) => /without/.test(args) && sum === undefined),
+    );
+    allowFiles(1000);
     const hash = createHash('sha256').update(readFileSync(tiny)).digest('hex');
     const hashed = (): boolean => ig.events().some(({ file_sha256: sum }) => sum === hash);
     await until(async () => (await runProgram(tiny, []), hashed()), 'a hash by another');
