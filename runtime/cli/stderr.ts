@@ -1,6 +1,6 @@
 // Texts for stderr, which do not hold the command up when nobody reads them, and do not fall into a line of the output.
 
-import { isatty } from 'node:tty';
+import { fstatSync } from 'node:fs';
 import { plainWrite } from '../pipeline/plain-write.js';
 import type { SinkPort } from '../pipeline/sink.js';
 
@@ -30,7 +30,8 @@ export function writeStderr(text: string): void {
 
 /** Has texts wait while `busy`, which tells that another thread is in the middle of a line on the same terminal. */
 export function deferStderrWhile(busy: () => boolean): void {
-  if (isatty(1) && isatty(2)) isBusy = busy;
+  const device = deviceOf(2);
+  if (device !== undefined && device === deviceOf(1)) isBusy = busy;
 }
 
 function tryToWrite(): void {
@@ -55,6 +56,16 @@ function take(timeoutMs: number): number {
 /** What still waits when the process ends goes out, if anybody takes it. */
 function finish(): void {
   if (waiting.length > 0 && isBusy()) waiting = Buffer.concat([Buffer.from('\n'), waiting]);
-  const patienceMs = isatty(2) ? TERMINAL_END_PATIENCE_MS : END_PATIENCE_MS;
+  const patienceMs = deviceOf(2) === undefined ? END_PATIENCE_MS : TERMINAL_END_PATIENCE_MS;
   while (waiting.length > 0 && take(patienceMs) > 0);
+}
+
+/** Which terminal a descriptor is, or other character device; not by isatty, whose module takes milliseconds to load. */
+function deviceOf(fd: number): number | undefined {
+  try {
+    const stat = fstatSync(fd);
+    return stat.isCharacterDevice() ? stat.rdev : undefined;
+  } catch {
+    return undefined;
+  }
 }

@@ -41,7 +41,7 @@ const LOOK_EVERY_MS = 1000;
 export class Meter {
   readonly memory: SharedArrayBuffer;
   private readonly places: Float64Array;
-  private since = 0;
+  private since = performance.now();
   private lookMs = 0;
   private cpuSeconds: number | undefined;
 
