@@ -333,10 +333,19 @@ function callsIn(mode: string, text: string): Call[] {
     return parseLines<{ proc: { pid: number }; number: number }>(
       text.slice(0, text.lastIndexOf('\n') + 1),
     ).map(({ proc, number }) => ({ pid: proc.pid, number }));
-  // Keys are in the order of the alphabet, the time the last.
-  return [
-    ...text.matchAll(/^number: (\d+)\n(?:proc:\n)(?: .*\n)*? {2}pid: (\d+)\n(?:.*\n)*?timestamp: .*\n/gm),
-  ].map(([, number, pid]) => ({ pid: Number(pid), number: Number(number) }));
+  const documents = text.replace(/\n-+$/, '\n').split('---\n').slice(1);
+  // One that was cut lacks the last key, or the end of its line.
+  const last = lastLine(documents[0] ?? '').split(' ')[0]!;
+  return documents
+    .filter((document) => document.endsWith('\n') && lastLine(document).startsWith(last))
+    .map((document) => ({
+      pid: Number(/^ {2}pid: (\d+)$/m.exec(document)?.[1]),
+      number: Number(/^number: (\d+)$/m.exec(document)?.[1]),
+    }));
+}
+
+function lastLine(text: string): string {
+  return text.trimEnd().split('\n').at(-1)!;
 }
 
 describe('a run', () => {
