@@ -65,7 +65,7 @@ async function readConfigFile(path: string): Promise<ConfigFile> {
           throw new ConfigError(`${place}: ${key}: expected keys and values`);
         }
       } else {
-        warnings.push(unknownKey(key, place));
+        warnings.push(unknownKey(/^[\w.-]{1,100}$/.test(key) ? key : quoted(key), place));
       }
     }
   };
@@ -81,6 +81,11 @@ async function readConfigFile(path: string): Promise<ConfigFile> {
   return { path, values, warnings };
 }
 
+/** A key that is no word, for a message. */
+function quoted(key: string): string {
+  return JSON.stringify(key).slice(0, 100);
+}
+
 /** Settings of the peer's below operator.oci that do nothing here. */
 const PEERS = [
   'notation-certificates',
@@ -92,7 +97,7 @@ const PEERS = [
 
 /** A mistyped trust setting must not go unnoticed; other keys may be the peer's. */
 function unknownKey(key: string, place: string): string {
-  const isPeers = !key.startsWith('operator.oci.') || PEERS.some((name) => key === `operator.oci.${name}`);
+  const isPeers = !/^"?operator\.oci\./.test(key) || PEERS.some((name) => key === `operator.oci.${name}`);
   if (isPeers) return `${place}: ig has no setting ${key}, so it is ignored`;
   const names = SETTINGS.filter((known) => known.key.startsWith('operator.oci.')).map(({ key }) =>
     key.slice('operator.oci.'.length),

@@ -116,6 +116,10 @@ describe('the configuration', () => {
       'operator.oci.pull: often',
       ':1: operator.oci.pull: expected one of always, missing, never, found "often"',
     ],
+    [
+      '"operator.oci.a\\nb": 1',
+      ':1: there is no setting "operator.oci.a\\nb"; operator.oci has verify-image',
+    ],
     ['mirrors: {ghcr.io: [mirror.example]}', ':1: mirrors: expected a map such as'],
     ['mirrors: [', ':1: Flow sequence in block collection'],
     ['- a', ':1: expected keys and values'],

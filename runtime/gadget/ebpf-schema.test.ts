@@ -45,4 +45,9 @@ describe('the fields of an event', () => {
   ])('are refused where one %s', (_, wrong, message) => {
     expect(() => schemaOf(wrong)).toThrow(message);
   });
+
+  it('have different names', () => {
+    const twice = (): unknown => schemaOf(member('a', 1, 0), member('a', 1, 32));
+    expect(twice).toThrow('struct event has two members of one name');
+  });
 });

@@ -123,6 +123,16 @@ describe('the containers of events', () => {
     expect(caughtUp).toBe(1);
   });
 
+  it('leave a field of the gadget alone that has the name of theirs', () => {
+    const source = new DataSource('exec', 'single', 16);
+    const location = { in: 'record', offset: 0, size: 8 } as const;
+    source.addField({ fullName: 'mntns', kind: 'uint64', tags: ['type:gadget_mntns_id'], location });
+    const own = source.addField({ fullName: 'runtime.containerName', kind: 'uint64', location });
+    ContainerNames.of(source, new ContainerView(), { filtering: false, hostMntns: HOST });
+    expect(source.field('runtime.containerName')).toBe(own);
+    expect(source.field('runtime.containerId')).toBeDefined();
+  });
+
   it('need no news for events of the host', () => {
     const { names } = setUp(false);
     process(names, batchOf([HOST, 10]), true, () => expect.unreachable());
