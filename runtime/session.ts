@@ -6,6 +6,7 @@ import type { Worker } from 'node:worker_threads';
 import { bootToEpochNs } from '../bpf/clock.js';
 import { moduleForm } from '../wasm/host/module-form.js';
 import type { TableChange } from './containers/change.js';
+import { WANTED_SWITCH } from './data/field.js';
 import type { EngineOptions } from './containers/engines/index.js';
 import { GroupNames } from './containers/group-names.js';
 import { isKubernetesNode, nodeName } from './containers/kubernetes.js';
@@ -75,6 +76,8 @@ export interface SessionOptions {
   readonly record?: RecordRequest;
   /** Whether the run is measured, for `Session.stats`. */
   readonly stats?: boolean;
+  /** Whether `swap` may be called. */
+  readonly swaps?: boolean;
 }
 
 export interface RecordRequest {
@@ -152,6 +155,38 @@ async function describe(
     catchUp: () => undefined,
   };
   return Pipeline.start({ ...config, containers: () => nobody }, quiet);
+}
+
+/** The switches of the gadget's fields that nobody is going to read. */
+async function unwantedSwitches(
+  gadget: Gadget,
+  values: ReadonlyMap<string, string>,
+  { record, swaps, wasmFilters = [], view, ...options }: SessionOptions,
+): Promise<readonly string[]> {
+  const { wasm } = gadget;
+  const sources = gadget.enabledSources(values);
+  const hasSwitches = sources.some(({ fieldAnnotations }) =>
+    Object.values(fieldAnnotations).some((annotations) => annotations[WANTED_SWITCH] !== undefined),
+  );
+  // JSON has every field; nobody knows what filters read, core modules, or who replays a recording.
+  const isAnyRead =
+    !/columns|none/.test(options.output.mode) ||
+    record !== undefined ||
+    swaps === true ||
+    wasmFilters.length > 0 ||
+    (wasm !== undefined && moduleForm(wasm) === 'core');
+  if (!hasSwitches || isAnyRead) return [];
+  const { unwantedSwitches } = await import('./pipeline/wanted.js');
+  const onKubernetes = isKubernetesNode();
+  return unwantedSwitches({
+    ...options,
+    sources,
+    output: view === undefined ? options.output : { ...options.output, view: view(onKubernetes) },
+    hashing: hashesFiles(gadget.sources, values),
+    containers: { changes: [], hostMntns: 0, filtering: false, ...nodeNaming(onKubernetes) },
+    bootToEpochNs: 0n,
+    hasModule: wasm !== undefined,
+  });
 }
 
 function pipelineConfig(
@@ -294,8 +329,9 @@ export class Session {
     const limits = options.guestLimits ?? DEFAULT_GUEST_LIMITS;
     const preparing = prepareGuest(gadget.wasm, limits);
     const preparingFilters = filterModules(options.wasmFilters ?? [], limits, logLevel(options.verbose));
-    const loading = configure(gadget, preparing, options.values).then(() =>
-      gadget.load(values, manager.filterMap),
+    const choosing = unwantedSwitches(gadget, values, options);
+    const loading = Promise.all([choosing, configure(gadget, preparing, options.values)]).then(([unwanted]) =>
+      gadget.load(values, manager.filterMap, unwanted),
     );
     let pipeline: Pipeline | undefined;
     let recordFd: number | undefined;
@@ -310,7 +346,10 @@ export class Session {
       const { onKubernetes } = manager;
       const view = options.view?.(onKubernetes);
       const output = view === undefined ? options.output : { ...options.output, view };
-      const config = pipelineConfig(gadget, guest, filters, loaded, { ...options, output });
+      const config = {
+        ...pipelineConfig(gadget, guest, filters, loaded, { ...options, output }),
+        unwanted: await choosing,
+      };
       const containers = (): NonNullable<ReturnType<NonNullable<PipelineConfig['containers']>>> => ({
         changes: manager.table.snapshot(),
         hostMntns: hostMntns(),

@@ -10,6 +10,7 @@
 #include <gadget/common.h>
 #include <gadget/filesystem.h>
 #include "record.h"
+#include "wanted.h"
 
 #define UNDEFINED 255
 #define NO_LOGINUID ((__u32)-1)
@@ -18,6 +19,24 @@
 
 static __always_inline void set_undefined(bool *flag) {
     *(__u8 *)flag = UNDEFINED;
+}
+
+static __always_inline void describe_login(struct event *event, struct task_struct *task) {
+    event->loginuid = NO_LOGINUID;
+    if (bpf_core_field_exists(task->loginuid))
+        event->loginuid = BPF_CORE_READ(task, loginuid.val);
+    if (bpf_core_field_exists(task->sessionid))
+        event->sessionid = BPF_CORE_READ(task, sessionid);
+}
+
+static __always_inline void describe_terminal(struct event *event, struct task_struct *task) {
+    struct tty_struct *tty = BPF_CORE_READ(task, signal, tty);
+    if (!tty)
+        return;
+    struct tty_driver *driver = BPF_CORE_READ(tty, driver);
+    event->tty = BPF_CORE_READ(tty, index);
+    event->tty_major = BPF_CORE_READ(driver, major);
+    event->tty_minor = BPF_CORE_READ(driver, minor_start) + event->tty;
 }
 
 /* A record with what success and failure have in common; its tail is empty. */
@@ -32,19 +51,10 @@ static __always_inline union record *new_record(__u32 which, struct task_struct 
     event->cgroup_id = bpf_get_current_cgroup_id();
     gadget_process_populate(&event->proc);
 
-    event->loginuid = NO_LOGINUID;
-    if (bpf_core_field_exists(task->loginuid))
-        event->loginuid = BPF_CORE_READ(task, loginuid.val);
-    if (bpf_core_field_exists(task->sessionid))
-        event->sessionid = BPF_CORE_READ(task, sessionid);
-
-    struct tty_struct *tty = BPF_CORE_READ(task, signal, tty);
-    if (tty) {
-        struct tty_driver *driver = BPF_CORE_READ(tty, driver);
-        event->tty = BPF_CORE_READ(tty, index);
-        event->tty_major = BPF_CORE_READ(driver, major);
-        event->tty_minor = BPF_CORE_READ(driver, minor_start) + event->tty;
-    }
+    if (gadget_wanted(login))
+        describe_login(event, task);
+    if (gadget_wanted(terminal))
+        describe_terminal(event, task);
 
     event->euid_before = event->egid_before = UNKNOWN_ID;
     set_undefined(&event->secureexec);
@@ -65,6 +75,8 @@ static __always_inline union record *new_record(__u32 which, struct task_struct 
 
 /* The file that was to be executed. */
 static __always_inline void describe_file(struct event *event, struct file *file, struct task_struct *task) {
+    if (!gadget_wanted(file))
+        return;
     struct inode *inode = BPF_CORE_READ(file, f_inode);
     dev_t device = BPF_CORE_READ(inode, i_sb, s_dev);
 
@@ -79,13 +91,13 @@ static __always_inline void describe_file(struct event *event, struct file *file
 /* The program now running, and the parent's. */
 static __always_inline void describe_exes(struct event *event, struct file *exe, struct file *parent_exe,
                                           struct task_struct *task) {
-    if (exe) {
+    if (exe && gadget_wanted(program)) {
         struct inode *inode = BPF_CORE_READ(exe, f_inode);
         event->ctime = gadget_inode_ctime(inode);
         event->upper_layer = gadget_inode_in_upper_layer(inode);
         event->from_rootfs = gadget_file_on_rootfs(exe, task);
     }
-    if (parent_exe) {
+    if (parent_exe && gadget_wanted(parent_program)) {
         struct inode *inode = BPF_CORE_READ(parent_exe, f_inode);
         event->pctime = gadget_inode_ctime(inode);
         event->pupper_layer = gadget_inode_in_upper_layer(inode);

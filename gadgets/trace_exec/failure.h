@@ -21,6 +21,7 @@
 #include "record.h"
 #include "strings.h"
 #include "texts.h"
+#include "wanted.h"
 
 /* What an exec was given. */
 struct attempt {
@@ -157,7 +158,7 @@ static __always_inline __u64 append_user_filename(union record *record, __u64 en
     const __u64 offset = end;
     char first = '\0';
 
-    if (bpf_probe_read_user(&first, sizeof(first), filename))
+    if (!gadget_wanted(filename) || bpf_probe_read_user(&first, sizeof(first), filename))
         return end;
     if (attempt->dirfd >= 0 && first != '/') {
         const char prefix[] = "/dev/fd/";
@@ -182,9 +183,11 @@ static __always_inline __u64 append_vectors(union record *record, __u64 end, con
     struct reading env = {.vector = attempt->envp, .pointer_bytes = attempt->pointer_bytes};
     struct reading args = {.vector = attempt->argv, .pointer_bytes = attempt->pointer_bytes};
 
-    if (env_names[0])
+    if (env_names[0] && gadget_wanted(env))
         end = append_env(RECORD_OF_FAILURE, record, end, env);
-    return append_user_args(RECORD_OF_FAILURE, record, end, args);
+    if (gadget_wanted(args))
+        end = append_user_args(RECORD_OF_FAILURE, record, end, args);
+    return end;
 }
 
 static __always_inline int report_failure(void *ctx, const struct attempt *attempt, __u32 error,
@@ -202,7 +205,7 @@ static __always_inline int report_failure(void *ctx, const struct attempt *attem
      */
     bool is_lost = BPF_CORE_READ(task, mm, arg_end) == 0;
     /* Released by the exec that failed, if it came as far as opening it. */
-    if (!is_lost)
+    if (!is_lost && wants_file())
         file = (struct file *)gadget_pending_exec_file(true);
     if (file)
         describe_file(&record->event, file, task);

@@ -10,6 +10,7 @@
 #include <bpf/bpf_core_read.h>
 #include "params.h"
 #include "record.h"
+#include "wanted.h"
 
 /* Of --ancestors. */
 #define ANCESTORS_MAX 16
@@ -22,11 +23,9 @@ static __always_inline struct upid *innermost(struct pid *pid, __u32 level) {
     return (void *)pid + bpf_core_field_offset(struct pid, numbers) + level * bpf_core_type_size(struct upid);
 }
 
-static __always_inline void describe_identity(struct event *event, struct task_struct *task) {
-    struct task_struct *leader = BPF_CORE_READ(task, group_leader);
+static __always_inline void describe_pid_namespace(struct event *event, struct task_struct *leader) {
     struct pid *pid = BPF_CORE_READ(leader, thread_pid);
     __u32 level = BPF_CORE_READ(pid, level);
-    const struct cred *cred = BPF_CORE_READ(task, cred);
 
     event->ns_pid = event->proc.pid;
     event->pidns_id = INITIAL_PIDNS;
@@ -35,10 +34,23 @@ static __always_inline void describe_identity(struct event *event, struct task_s
         event->ns_pid = BPF_CORE_READ(upid, nr);
         event->pidns_id = BPF_CORE_READ(upid, ns, ns.inum);
     }
-    event->userns_id = BPF_CORE_READ(cred, user_ns, ns.inum);
-    event->euid = BPF_CORE_READ(cred, euid.val);
-    event->egid = BPF_CORE_READ(cred, egid.val);
+}
+
+static __always_inline void describe_identity(struct event *event, struct task_struct *task) {
+    struct task_struct *leader = BPF_CORE_READ(task, group_leader);
+
     event->start_time_raw = BPF_CORE_READ(leader, start_boottime);
+    if (wants_pid_namespace())
+        describe_pid_namespace(event, leader);
+    if (!gadget_wanted(namespaces) && !gadget_wanted(rights))
+        return;
+    const struct cred *cred = BPF_CORE_READ(task, cred);
+    if (gadget_wanted(namespaces))
+        event->userns_id = BPF_CORE_READ(cred, user_ns, ns.inum);
+    if (gadget_wanted(rights)) {
+        event->euid = BPF_CORE_READ(cred, euid.val);
+        event->egid = BPF_CORE_READ(cred, egid.val);
+    }
 }
 
 /* The rights before the exec, those with which the program was opened; and whether it got more. */
@@ -59,7 +71,7 @@ static __always_inline __u64 append_ancestors(union record *record, __u64 end, s
     gadget_tail_strings *place = &record->event.ancestors;
     volatile __u32 *size = &place->size;
 
-    if (ancestors == 0)
+    if (ancestors == 0 || !gadget_wanted(ancestors))
         return end;
     place->offset = forget(record, end);
     for (int i = 0; i < ANCESTORS_MAX && i < ancestors; i++) {

@@ -11,6 +11,7 @@
 #include <gadget/filesystem.h>
 #include "identity.h"
 #include "record.h"
+#include "wanted.h"
 
 /*
  * When the process's container started, in nanoseconds since the epoch: the first process of its pid
@@ -28,6 +29,12 @@ static __always_inline __u64 container_start(const struct event *event, struct t
 /* Of the file given, after describe_file(), and of the program, after describe_exes(); either may be NULL. */
 static __always_inline void describe_origin(struct event *event, struct file *file, struct file *exe,
                                             struct task_struct *task) {
+    if (!gadget_wanted(file))
+        file = NULL;
+    if (!gadget_wanted(program))
+        exe = NULL;
+    if (!file && !exe)
+        return;
     const __u64 start = container_start(event, task);
 
     if (file) {

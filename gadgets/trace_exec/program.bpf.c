@@ -21,6 +21,7 @@
 #include "record.h"
 #include "strings.h"
 #include "texts.h"
+#include "wanted.h"
 
 /*
  * The file that execve was given. For a binary it is the linux_binprm's. An interpreter has taken the
@@ -51,23 +52,24 @@ int ig_sched_exec(struct bpf_raw_tracepoint_args *ctx) {
     if (exits)
         begin_life(&record->event, task, bprm);
 
-    struct file *file = executed_file(bprm);
-    struct file *exe = BPF_CORE_READ(task, mm, exe_file);
-    struct file *parent_exe = BPF_CORE_READ(task, real_parent, mm, exe_file);
+    struct file *file = wants_file() ? executed_file(bprm) : NULL;
+    struct file *exe = wants_exe() ? BPF_CORE_READ(task, mm, exe_file) : NULL;
+    struct file *parent_exe = wants_parent_exe() ? BPF_CORE_READ(task, real_parent, mm, exe_file) : NULL;
     if (file)
         describe_file(&record->event, file, task);
     describe_exes(&record->event, exe, parent_exe, task);
     describe_identity(&record->event, task);
     describe_origin(&record->event, file, exe, task);
-    if (exe)
+    if (exe && gadget_wanted(rights))
         describe_rights_before(&record->event, exe, bprm);
-    record->event.args_count = BPF_CORE_READ(bprm, argc);
+    if (gadget_wanted(args))
+        record->event.args_count = BPF_CORE_READ(bprm, argc);
 
     end = append_filename(record, end, BPF_CORE_READ(bprm, filename));
     if (paths || hash)
         end = append_paths(record, end, file, exe, parent_exe, task);
     end = append_ancestors(record, end, task);
-    if (env_names[0]) {
+    if (env_names[0] && gadget_wanted(env)) {
         struct mm_struct *mm = BPF_CORE_READ(task, mm);
         struct reading env = {.address = BPF_CORE_READ(mm, env_start), .stop = BPF_CORE_READ(mm, env_end)};
         end = append_env(RECORD_OF_SUCCESS, record, end, env);

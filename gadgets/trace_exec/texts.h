@@ -13,6 +13,7 @@
 #include <gadget/filesystem.h>
 #include "params.h"
 #include "record.h"
+#include "wanted.h"
 
 static __always_inline __u64 append_path(union record *record, __u64 end, gadget_tail_string *place,
                                          const struct path *path, struct task_struct *task) {
@@ -41,14 +42,15 @@ static __always_inline __u64 append_paths(union record *record, __u64 end, struc
     struct event *event = &record->event;
     struct fs_struct *fs = BPF_CORE_READ(task, fs);
 
-    if (file)
+    if (file && gadget_wanted(file_path))
         end = append_path(record, end, &event->file, &file->f_path, task);
     if (!paths)
         return end;
-    end = append_path(record, end, &event->cwd, &fs->pwd, task);
-    if (exe)
+    if (gadget_wanted(cwd))
+        end = append_path(record, end, &event->cwd, &fs->pwd, task);
+    if (exe && gadget_wanted(exepath))
         end = append_path(record, end, &event->exepath, &exe->f_path, task);
-    if (parent_exe)
+    if (parent_exe && gadget_wanted(parent_exepath))
         end = append_path(record, end, &event->parent_exepath, &parent_exe->f_path,
                           BPF_CORE_READ(task, real_parent));
     return end;
@@ -56,7 +58,7 @@ static __always_inline __u64 append_paths(union record *record, __u64 end, struc
 
 /* The kernel's own copy of the path given. */
 static __always_inline __u64 append_filename(union record *record, __u64 end, const char *filename) {
-    if (end > TEXTS_MAX - GADGET_LONG_PATH_MAX)
+    if (!gadget_wanted(filename) || end > TEXTS_MAX - GADGET_LONG_PATH_MAX)
         return end;
     long length = bpf_probe_read_kernel_str(&record->bytes[end], GADGET_LONG_PATH_MAX, filename);
     if (length <= 1)
@@ -96,6 +98,8 @@ static __always_inline __u64 read_args_by_page(union record *record, __u64 end, 
 /* The argument vector of a program in place: one area of NUL-terminated strings. */
 static __always_inline __u64 append_args(union record *record, __u64 end, struct task_struct *task) {
     struct event *event = &record->event;
+    if (!gadget_wanted(args))
+        return end;
     __u64 address = BPF_CORE_READ(task, mm, arg_start);
     __u64 whole = BPF_CORE_READ(task, mm, arg_end) - address;
     __u64 size = forget(record, whole < max_args ? whole : max_args);

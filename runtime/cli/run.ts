@@ -188,7 +188,10 @@ async function runGadget(
   const end = waitForEnd();
   const starting = Session.start(
     opened.gadget,
-    { ...options, ...record, stats: reporter !== undefined, wasmFilters: opened.filters },
+    {
+      ...{ ...options, ...record, wasmFilters: opened.filters },
+      ...{ stats: reporter !== undefined, swaps: follow !== undefined },
+    },
     {
       warn: (sentence) => say(`Warning: ${sentence}`),
       outputClosed: () => end.now('closed'),

@@ -28,9 +28,10 @@ export class DataSource {
   annotations: Annotations;
   /** Size in bytes of the fixed part of a record. */
   readonly recordSize: number;
+  /** What gadget.yaml says of fields; by lower-cased full name. */
+  readonly fieldAnnotations: Readonly<Record<string, Annotations>>;
   private columns = 0;
   private readonly byName = new Map<string, Field>();
-  private readonly fieldAnnotations: Readonly<Record<string, Annotations>>;
 
   /** `fieldAnnotations`: by lower-cased full name; they go before those that `addField` is given. */
   constructor(

@@ -60,6 +60,12 @@ export function withOrigins(fields: Iterable<Field>): Set<Field> {
 /** Annotation: the raw value that means "undefined"; a decimal number. */
 export const UNDEFINED_VALUE = 'value.undefined';
 
+/**
+ * Annotation of a field, or of a struct for all its fields: the switch by which the kernel side collects it, a
+ * GADGET_WANTED of bpf/include/gadget/wanted.h.
+ */
+export const WANTED_SWITCH = 'value.wanted';
+
 /** Compiles the way to a field's value. */
 export function locatorOf(field: Field): Locator {
   const location = field.location;

@@ -45,6 +45,8 @@ const MNTNS_FILTER_MAP = 'gadget_mntns_filter_map';
 const MNTNS_FILTER_SWITCH = 'gadget_filter_by_mntns';
 /** Variable (u64) of gadgets that compare times since boot with the wall clock: bpf/include/gadget/clock.h. */
 const BOOT_TO_EPOCH = 'gadget_boot_to_epoch_ns';
+/** Variables (bool) of gadgets that collect fields if anybody reads them: bpf/include/gadget/wanted.h. */
+const WANTED_PREFIX = 'gadget_wanted_';
 /** Value of `attach_to` for a program that is to be left out. */
 const DISABLED = 'gadget_program_disabled';
 const SETTING = /^programs\.(\w+)\.attach_to$/;
@@ -218,9 +220,14 @@ export class Gadget {
 
   /**
    * Brings the programs into the kernel, with `values` from `completeValues`. With `filterMap` only events of the
-   * mount namespaces in it come. The gadget is used up. Rejects with BpfError or GadgetError.
+   * mount namespaces in it come. `unwanted`: switches whose fields are not collected. The gadget is used up. Rejects
+   * with BpfError or GadgetError.
    */
-  async load(values: ReadonlyMap<string, string>, filterMap: BpfMap | undefined): Promise<LoadedGadget> {
+  async load(
+    values: ReadonlyMap<string, string>,
+    filterMap: BpfMap | undefined,
+    unwanted: readonly string[] = [],
+  ): Promise<LoadedGadget> {
     if (!hasKernelBtf()) {
       throw new GadgetError(
         `this kernel does not show its types in ${KERNEL_BTF_PATH}; it must be built with CONFIG_DEBUG_INFO_BTF`,
@@ -235,6 +242,7 @@ export class Gadget {
     for (let object = this.object; ; object = ObjectSpec.open(this.ebpf, this.name, { trusted: true })) {
       try {
         this.prepare(object, values, filterMap, enabled);
+        for (const name of unwanted) this.setVariable(object, WANTED_PREFIX + name, Uint8Array.of(0));
         for (const { map, sizeBytes, count } of buffers) {
           object.setValueSize(map, sizeBytes);
           object.setMaxEntries(map, count);
@@ -285,20 +293,21 @@ export class Gadget {
     }
     if (filterMap !== undefined && this.filtersByMntns) {
       object.reuseMap(MNTNS_FILTER_MAP, filterMap.fd);
-      const flag = this.schema.variables.get(MNTNS_FILTER_SWITCH);
-      if (flag !== undefined) object.setInitialValue(flag.section, flag.offset, Uint8Array.of(1));
+      this.setVariable(object, MNTNS_FILTER_SWITCH, Uint8Array.of(1));
     }
-    const clock = this.schema.variables.get(BOOT_TO_EPOCH);
-    if (clock !== undefined) {
-      const offset = new Uint8Array(BigUint64Array.of(bootToEpochNs()).buffer);
-      object.setInitialValue(clock.section, clock.offset, offset);
-    }
+    this.setVariable(object, BOOT_TO_EPOCH, new Uint8Array(BigUint64Array.of(bootToEpochNs()).buffer));
     for (const { name, section } of object.programs) {
       const target = this.targets.get(name.toLowerCase());
       if (!enabled.has(name)) object.setAutoload(name, false);
       else if (target !== undefined && isTracing(section)) object.setAttachTarget(name, target);
     }
     for (const { name } of object.maps) if (!this.hasMap(name, values)) object.leaveOutMap(name);
+  }
+
+  /** Does nothing where there is no such variable. */
+  private setVariable(object: ObjectSpec, name: string, bytes: Uint8Array): void {
+    const variable = this.schema.variables.get(name);
+    if (variable !== undefined) object.setInitialValue(variable.section, variable.offset, bytes);
   }
 
   private hasMap(map: string, values: ReadonlyMap<string, string>): boolean {

@@ -30,6 +30,11 @@ export function sorter(source: DataSource, expression: string): Sorter {
   return (batch) => sortedRows(batch, keys);
 }
 
+/** The fields that a sorter of `expression` reads. Throws OperatorError. */
+export function sortFields(source: DataSource, expression: string): Field[] {
+  return splitKeys(expression).map((item) => keyField(source, item));
+}
+
 /** The items of `--sort`: names of fields, with their signs. Throws OperatorError when there is none. */
 export function splitKeys(expression: string): string[] {
   const items = expression
@@ -40,8 +45,12 @@ export function splitKeys(expression: string): string[] {
   return items;
 }
 
+function keyField(source: DataSource, item: string): Field {
+  return fieldMeant('sort', source, item.replace(/^[+-]/, ''));
+}
+
 function sortKey(source: DataSource, item: string): SortKey {
-  const field = fieldMeant('sort', source, item.replace(/^[+-]/, ''));
+  const field = keyField(source, item);
   if (isFixed(field.kind) && field.length !== 1)
     throw new OperatorError(`cannot sort ${source.name} by ${field.fullName}, which is a list of numbers`);
   return { valueOf: valueReader(field), direction: item.startsWith('-') ? -1 : 1 };

@@ -112,6 +112,9 @@ function parseNames(text: string): Map<number, string> {
   return names;
 }
 
+/** Tag of fields whose values come from the event's container. */
+export const OF_CONTAINER = 'src:container';
+
 interface IdType {
   readonly tag: string;
   /** How names of ids end, and how those of names do. */
@@ -201,6 +204,7 @@ function addContainerName(
     fullName,
     kind: 'string',
     hidden: true,
+    tags: [OF_CONTAINER],
     location: { in: 'derived', locate: containerNameLocator(locatorOf(from), file, ofContainer), from },
     annotations: {
       description: `Name of ${from.fullName} in the event’s container, where it is another`,

@@ -4,13 +4,13 @@ import { bootNowNs } from '../../bpf/clock.js';
 import type { ContainerView } from '../containers/view.js';
 import { type Batch, Span } from '../data/batch.js';
 import type { DataSource } from '../data/data-source.js';
-import { type Field, type Locator, withOrigins } from '../data/field.js';
+import { type Field, type Locator, locatorOf, withOrigins } from '../data/field.js';
 import { filter } from '../operators/filter.js';
 import { addFormatters } from '../operators/formatters.js';
 import { limiter } from '../operators/limiter.js';
 import type { BatchStep } from '../operators/operator.js';
-import { sorter } from '../operators/sort.js';
-import { type UserFiles, addUsers } from '../operators/users.js';
+import { sortFields, sorter } from '../operators/sort.js';
+import { OF_CONTAINER, type UserFiles, addUsers } from '../operators/users.js';
 import type { ByteWriter } from '../output/byte-writer.js';
 import { columnOf } from '../output/column-spec.js';
 import { createOutput } from '../output/modes.js';
@@ -19,7 +19,7 @@ import type { Output } from '../output/output.js';
 import { resolveField } from '../output/select-columns.js';
 import { Turns } from '../output/turns.js';
 import type { RecordingWriter } from '../recording/writer.js';
-import { ContainerNames, locatorByTag } from './containers.js';
+import { ContainerNames, fieldByTag } from './containers.js';
 import type { Control } from './control.js';
 import { FileHashes, type HashWork } from './file-hashes.js';
 import { HoldQueue } from './hold.js';
@@ -62,11 +62,14 @@ export class Chain {
   private readonly config: WorkerConfig;
   private readonly shared: Shared;
   private readonly containers: ContainerNames | undefined;
+  /** The same if anything asks for containers. */
+  private naming: ContainerNames | undefined;
   private held = new HoldQueue<Moment>();
   private readonly hashes: FileHashes | undefined;
   private readonly refreshUsers: (() => void) | undefined;
   /** When an event happened, CLOCK_BOOTTIME; undefined where nothing measures that, or no field says it. */
   private readonly locateTimestamp: Locator | undefined;
+  private readonly timestamp: Field | undefined;
   private readonly span = new Span();
   private compiled: Compiled | undefined;
 
@@ -79,7 +82,9 @@ export class Chain {
     this.containers =
       config.containers === undefined ? undefined : ContainerNames.of(source, shared.view, config.containers);
     this.hashes = FileHashes.of(source, shared.hashing);
-    if (shared.meter !== undefined) this.locateTimestamp = locatorByTag(source, 'type:gadget_timestamp', 8);
+    this.timestamp = fieldByTag(source, 'type:gadget_timestamp', 8);
+    if (shared.meter !== undefined && this.timestamp !== undefined)
+      this.locateTimestamp = locatorOf(this.timestamp);
     addFormatters(source, { bootToEpochNs: config.bootToEpochNs });
     this.refreshUsers = addUsers(source, shared.userFiles, this.containers?.users);
   }
@@ -94,6 +99,18 @@ export class Chain {
     const { view, ...plain } = request;
     const own = view === undefined || this.index > 0 ? plain : request;
     this.compiled = asked === undefined ? hidden() : compile(this.source, asked, own, turns);
+    this.naming = this.needsContainers() ? this.containers : undefined;
+  }
+
+  /** Modules that see the operators' fields may ask for any. */
+  private needsContainers(): boolean {
+    const { containers, modules } = this.config;
+    return (
+      containers?.filtering === true ||
+      this.shared.recorder !== undefined ||
+      modules.some(({ role, guest }) => role === 'filter' || 'form' in guest) ||
+      [...this.usedFields()].some(({ tags }) => tags.includes(OF_CONTAINER))
+    );
   }
 
   /** Takes over the events that wait in `other`, a chain of the same data source. */
@@ -116,9 +133,17 @@ export class Chain {
     return this.end.isShown;
   }
 
-  /** Fields that outputs and filters read. */
+  /** Fields that anything but modules reads. */
   usedFields(): Set<Field> {
-    return withOrigins([...this.end.output.usedFields(), ...this.end.filterFields]);
+    const { output, asked } = this.end;
+    const { containers, hashes, timestamp } = this;
+    return withOrigins([
+      ...output.usedFields(),
+      ...asked,
+      ...(timestamp === undefined ? [] : [timestamp]),
+      ...(containers?.reads ?? []),
+      ...(hashes?.reads ?? []),
+    ]);
   }
 
   /** Takes a batch fresh from the kernel at that time. */
@@ -206,7 +231,7 @@ export class Chain {
   private nameContainers(batch: Batch, fresh: boolean, nowMs: number): number {
     this.shared.meter?.lap('other');
     let apart = 0;
-    this.containers?.process(batch, fresh, {
+    this.naming?.process(batch, fresh, {
       catchUp: this.shared.catchUp,
       hold: (row, mntns, bootNs, pid) => {
         this.shared.askContainer(mntns, pid);
@@ -230,7 +255,8 @@ interface Compiled {
   readonly isShown: boolean;
   readonly output: Output;
   readonly steps: readonly BatchStep[];
-  readonly filterFields: readonly Field[];
+  /** The fields that filters and the order ask for. */
+  readonly asked: readonly Field[];
   readonly order: ((batch: Batch) => Uint32Array | undefined) | undefined;
 }
 
@@ -248,7 +274,7 @@ export function compileChains(
 }
 
 function hidden(): Compiled {
-  return { isShown: false, output: noneOutput(), steps: [], filterFields: [], order: undefined };
+  return { isShown: false, output: noneOutput(), steps: [], asked: [], order: undefined };
 }
 
 function compile(
@@ -261,7 +287,7 @@ function compile(
   const output = makeOutput(source, asked, request);
   return {
     isShown: true,
-    filterFields: fields,
+    asked: asked.sort === undefined ? fields : [...fields, ...sortFields(source, asked.sort)],
     steps: fields.length > 0 ? [apply] : [],
     order: compileOrder(source, asked),
     output: turns === undefined || asked.mode !== 'columns' ? output : turns.add(source.name, output),

@@ -4,7 +4,7 @@ import { type Batch, MAX_BATCH_RECORDS, Span } from '../data/batch.js';
 import type { DataSource } from '../data/data-source.js';
 import { type Existence, type Field, type Locator, locatorOf } from '../data/field.js';
 import { isFixed, widthOf } from '../data/kind.js';
-import type { ContainerUsers } from '../operators/users.js';
+import { type ContainerUsers, OF_CONTAINER } from '../operators/users.js';
 import { CONTAINER_FIELDS, type ContainerView, UNKNOWN } from '../containers/view.js';
 
 /** Before all fields of the gadget, as the peer has them. */
@@ -71,13 +71,15 @@ export class ContainerNames {
   private readonly locateMntns: Locator;
   private readonly locateTimestamp: Locator;
   private readonly locatePid: Locator;
+  /** The fields by which containers are found. */
+  readonly reads: readonly Field[];
   private readonly span = new Span();
   /** Of the batch that is being worked on: the container of each record. */
   private readonly indexes = new Int32Array(MAX_BATCH_RECORDS).fill(UNKNOWN);
 
   /** Undefined for a data source without a mount namespace. */
   static of(source: DataSource, view: ContainerView, naming: Naming): ContainerNames | undefined {
-    const mntns = locatorByTag(source, 'type:gadget_mntns_id', 8);
+    const mntns = fieldByTag(source, 'type:gadget_mntns_id', 8);
     return mntns === undefined ? undefined : new ContainerNames(source, view, naming, mntns);
   }
 
@@ -85,14 +87,17 @@ export class ContainerNames {
     source: DataSource,
     view: ContainerView,
     { filtering, hostMntns, node }: Naming,
-    locateMntns: Locator,
+    mntns: Field,
   ) {
     this.view = view;
     this.filtering = filtering;
     this.hostMntns = hostMntns;
-    this.locateMntns = locateMntns;
-    this.locateTimestamp = locatorByTag(source, 'type:gadget_timestamp', 8) ?? nowhere;
-    this.locatePid = locatorByTag(source, 'type:gadget_pid', 4) ?? nowhere;
+    const timestamp = fieldByTag(source, 'type:gadget_timestamp', 8);
+    const pid = fieldByTag(source, 'type:gadget_pid', 4);
+    this.locateMntns = locatorOf(mntns);
+    this.locateTimestamp = timestamp === undefined ? nowhere : locatorOf(timestamp);
+    this.locatePid = pid === undefined ? nowhere : locatorOf(pid);
+    this.reads = [mntns, timestamp, pid].filter((field) => field !== undefined);
     const shown = node === undefined ? COLUMNS : KUBERNETES_COLUMNS;
     const inContainer: Existence = (_, row) => this.indexes[row]! >= 0;
     const inPod: Existence = (_, row) => this.view.isInPod(this.indexes[row]!);
@@ -120,6 +125,7 @@ export class ContainerNames {
       kind,
       order: FIRST_ORDER + Object.keys(PRESENTATIONS).indexOf(fullName),
       hidden: !shown.includes(fullName),
+      tags: [OF_CONTAINER],
       annotations: { description, ...(template === undefined ? {} : { template }) },
       location: { in: 'derived', locate, ...(exists === undefined ? {} : { exists }) },
     });
@@ -199,11 +205,11 @@ function nodeLocator(node: string | undefined): Locator {
   };
 }
 
-/** Finds the field of that tag, if it is a number of that size. */
-export function locatorByTag(source: DataSource, tag: string, sizeBytes: number): Locator | undefined {
+/** The field of that tag, if it is a number of that size. */
+export function fieldByTag(source: DataSource, tag: string, sizeBytes: number): Field | undefined {
   const field = source.fields.find(({ tags }) => tags.includes(tag));
   if (field === undefined || !isFixed(field.kind) || field.length !== 1) return undefined;
-  return widthOf(field.kind) === sizeBytes ? locatorOf(field) : undefined;
+  return widthOf(field.kind) === sizeBytes ? field : undefined;
 }
 
 function nowhere(): false {

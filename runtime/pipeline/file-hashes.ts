@@ -61,6 +61,11 @@ export class FileHashes {
     return this.held.size > 0;
   }
 
+  /** The fields that tell which file an event is about. */
+  get reads(): readonly Field[] {
+    return this.files.reads;
+  }
+
   /** Takes over the events that wait in those of another chain. */
   adopt(other: FileHashes): void {
     this.held = other.held;
@@ -140,6 +145,7 @@ const NUMBERS = { major: 4, minor: 4, inode: 8, ctime: 8 } as const;
 
 /** Reads from records which files they are about. */
 class FileReader {
+  readonly reads: readonly Field[];
   private readonly numbers: Readonly<Record<keyof typeof NUMBERS, Locator>>;
   private readonly locatePath: Locator;
   private readonly locatePid: Locator;
@@ -157,17 +163,26 @@ class FileReader {
 
   /** Throws PipelineError for annotations of `path` that name what is not there. */
   constructor(source: DataSource, path: Field) {
-    const named = (what: keyof typeof NUMBERS): Locator => numberNamed(source, path, what);
+    const reads: Field[] = [];
+    const locatorOfRead = (field: Field | undefined): Locator => {
+      if (field === undefined) return () => false;
+      reads.push(field);
+      return locatorOf(field);
+    };
+    const named = (what: keyof typeof NUMBERS): Locator => locatorOfRead(numberNamed(source, path, what));
+    const tagged = (tag: string, sizeBytes: number): Locator =>
+      locatorOfRead(numberTagged(source, tag, sizeBytes));
     this.numbers = {
       major: named('major'),
       minor: named('minor'),
       inode: named('inode'),
       ctime: named('ctime'),
     };
-    this.locatePath = locatorOf(path);
-    this.locatePid = locatorByTag(source, 'type:gadget_pid', 4);
-    this.locateParentPid = locatorByTag(source, 'type:gadget_ppid', 4);
-    this.locateMntns = locatorByTag(source, 'type:gadget_mntns_id', 8);
+    this.locatePath = locatorOfRead(path);
+    this.locatePid = tagged('type:gadget_pid', 4);
+    this.locateParentPid = tagged('type:gadget_ppid', 4);
+    this.locateMntns = tagged('type:gadget_mntns_id', 8);
+    this.reads = reads;
   }
 
   /** Which file record `row` is about, until the next call; undefined when that is not known. */
@@ -204,10 +219,10 @@ class FileReader {
 }
 
 /** The number that the path's annotation `filehash.WHAT` names. */
-function numberNamed(source: DataSource, path: Field, what: keyof typeof NUMBERS): Locator {
+function numberNamed(source: DataSource, path: Field, what: keyof typeof NUMBERS): Field {
   const name = path.annotations[`filehash.${what}`] ?? '';
   const field = source.field(name);
-  if (field !== undefined && isNumberOf(field, NUMBERS[what])) return locatorOf(field);
+  if (field !== undefined && isNumberOf(field, NUMBERS[what])) return field;
   throw new PipelineError(
     `gadget.yaml: filehash.${what} of field ${path.fullName} must name a field that is a number of ${NUMBERS[what]} bytes, and not ${name || 'nothing'}`,
   );
@@ -217,8 +232,8 @@ function isNumberOf({ kind, length }: Field, sizeBytes: number): boolean {
   return isFixed(kind) && length === 1 && widthOf(kind) === sizeBytes;
 }
 
-/** Finds the field of that tag, if it is a number of that size. */
-function locatorByTag(source: DataSource, tag: string, sizeBytes: number): Locator {
+/** The field of that tag, if it is a number of that size. */
+function numberTagged(source: DataSource, tag: string, sizeBytes: number): Field | undefined {
   const field = source.fields.find(({ tags }) => tags.includes(tag));
-  return field !== undefined && isNumberOf(field, sizeBytes) ? locatorOf(field) : () => false;
+  return field !== undefined && isNumberOf(field, sizeBytes) ? field : undefined;
 }

@@ -42,12 +42,12 @@ export type GuestServices = Pick<CoreServices, 'log' | 'discardsMntns'>;
 
 /** Starts the module, which adds its fields to `sources`. Throws WasmError. */
 export async function openGuest(
-  { guest, params, maps = [], logLevel = 0 }: ModuleConfig,
+  { guest, role, params, maps = [], logLevel = 0 }: ModuleConfig,
   sources: readonly DataSource[],
   worker: GuestServices,
 ): Promise<GuestModule> {
   const output = { log: limited(worker.log), logLevel };
-  if (!isCore(guest)) return new PostProcessor(guest, params, sources, output);
+  if (!isCore(guest)) return new PostProcessor(guest, params, sources, output, role === 'gadget');
   const [{ CoreProcessor }, { coreServices }] = await Promise.all([
     import('../../wasm/host/core/core-processor.js'),
     import('./core-services.js'),

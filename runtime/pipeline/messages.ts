@@ -92,6 +92,8 @@ export interface WorkerConfig {
   };
   /** Whether data sources get the hashes of files that their annotations ask for; left out, no. */
   readonly hashing?: boolean;
+  /** Switches of fields that the kernel side does not collect; left out, none. */
+  readonly unwanted?: readonly string[];
   readonly output: OutputRequest;
   readonly filters: readonly string[];
   readonly sort?: string;

@@ -29,6 +29,7 @@ import { type ModuleFailure, Modules } from './modules.js';
 import { SightingGate } from './sightings.js';
 import { Sink, type SinkPort } from './sink.js';
 import { type Nap, napAfter } from './wakeup.js';
+import { checkCollected } from './wanted.js';
 
 /** How often events that wait for a name or a hash are looked at. */
 const HOLD_POLL_MS = 10;
@@ -108,6 +109,7 @@ async function build(): Promise<Built> {
   }
   addOperators();
   compileChains(chains, config, (index) => modules.isShown(index));
+  checkCollected(chains, config);
   modules.select(chains.map((chain) => chain.usedFields()));
   if (config.rings.length > 0 || isReplay) modules.start();
   return { chains, modules };

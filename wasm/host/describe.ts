@@ -39,9 +39,15 @@ export interface DescribedSource {
   readonly fields: readonly Field[];
 }
 
-/** Describes all fields that hold values; those that are not in the record have place `column`. */
-export function describeSource(source: DataSource, id: number): DescribedSource {
-  const fields = source.fields.filter(({ kind, location }) => kind !== 'none' && location.in !== 'nowhere');
+/**
+ * Describes all fields that hold values, or those of them whose full names in lower case are among `names`; those that
+ * are not in the record have place `column`.
+ */
+export function describeSource(source: DataSource, id: number, names?: ReadonlySet<string>): DescribedSource {
+  const fields = source.fields.filter(
+    ({ kind, location, fullName }) =>
+      kind !== 'none' && location.in !== 'nowhere' && (names?.has(fullName.toLowerCase()) ?? true),
+  );
   return { source: { id, name: source.name, fields: fields.map(describeField) }, fields };
 }
 

@@ -3,6 +3,7 @@
 import type { Batch } from '../../runtime/data/batch.js';
 import { DataSource } from '../../runtime/data/data-source.js';
 import type { Annotations, Field } from '../../runtime/data/field.js';
+import { declaredReads, moduleReads } from '../../runtime/data/module-reads.js';
 import { collectInstance } from './collect.js';
 import type { PreparedGuest } from './component.js';
 import type { MadeBatch } from './core/made.js';
@@ -39,26 +40,33 @@ export class PostProcessor {
   /** For each data source, all columns of the plan; undefined are those of other data sources. */
   private readonly columns: readonly (readonly (PatchColumn | undefined)[])[];
   private readonly emits: readonly PatchSource[];
+  /** For each data source, whether the module has no use of its events but to make fields from. */
+  private readonly decidesNothing: readonly boolean[];
   /** Which columns of the plan anything reads; undefined = not said yet. */
   private used: readonly boolean[] | undefined;
+  /** For each data source, whether its events are not worth a call. */
+  private idle: readonly boolean[] = [];
   private made: MadeBatch[] = [];
   /** Undefined after a failure, until the next call. */
   private guest: Guest | undefined;
 
   /**
-   * Starts the module and gives `sources` the fields it adds. Throws GuestError when it refuses, or plans what cannot
-   * be.
+   * Starts the module and gives `sources` the fields it adds. A gadget's own module gets to know of the fields that
+   * gadget.yaml says it reads, if it says so. Throws GuestError when it refuses, or plans what cannot be.
    */
   constructor(
     prepared: PreparedGuest,
     params: readonly (readonly [string, string])[],
     sources: readonly DataSource[],
     output: GuestLog = SILENT,
+    isOwn = false,
   ) {
     this.prepared = prepared;
     this.params = params;
     this.output = output;
-    this.described = sources.map(describeSource);
+    this.described = sources.map((source, id) =>
+      describeSource(source, id, isOwn ? declaredReads(source) : undefined),
+    );
     this.guest = instantiateGuest(prepared);
     this.plan = this.init(this.guest);
     checkPlan(this.plan, this.described);
@@ -71,6 +79,9 @@ export class PostProcessor {
     this.madeSources = made.map(({ source }) => source);
     this.emits = made.map(({ patch }) => patch);
     this.tickMs = this.plan.tickMs;
+    this.decidesNothing = sources.map(
+      (source) => isOwn && this.emits.length === 0 && moduleReads(source, [])?.size === 0,
+    );
   }
 
   /**
@@ -86,6 +97,10 @@ export class PostProcessor {
       this.columns.some((source, s) => source[i] !== undefined && columns[s]!.has(source[i].column)),
     );
     this.withGuest((guest) => guest.select(this.used!));
+    this.idle = this.columns.map(
+      (mine, source) =>
+        this.decidesNothing[source]! && !mine.some((column, i) => column !== undefined && this.used![i]),
+    );
   }
 
   /** For each data source that it was given, the fields it reads that are not in the records. */
@@ -98,6 +113,7 @@ export class PostProcessor {
    * lost to the module's failure; the next call starts a new instance.
    */
   process(source: number, batch: Batch): void {
+    if (this.idle[source] === true) return;
     const bytes = this.trailers[source]!.write(batch);
     const columns = this.columns[source]!;
     this.withGuest((guest) => {
