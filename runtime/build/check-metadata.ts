@@ -1,5 +1,7 @@
 // Checks gadget.yaml against what the gadget is: names that nothing bears, values that do not fit.
 
+import { WANTED_SWITCH } from '../data/field.js';
+import { MODULE_READS, namesRead } from '../data/module-reads.js';
 import { didYouMean } from '../data/nearest.js';
 import { ParamError } from '../gadget/errors.js';
 import type { MetadataFile, Mistake, ParamMetadata } from '../gadget/metadata.js';
@@ -20,6 +22,8 @@ export function checkMetadata(file: MetadataFile, object: ObjectFacts, fields: K
   const report: Report = (path, text) =>
     void mistakes.push({ line: file.lineOf(path), text: `${path.join('.')}: ${text}` });
   if (fields !== undefined) checkDataSources(file, fields, report);
+  checkSwitches(file, object, report);
+  checkModuleReads(file, object, report);
   const params = checkParams(file, object, report);
   checkObjectNames(file, object, report);
   checkEnabledBy(file, params, report);
@@ -55,6 +59,32 @@ function checkDataSources({ metadata }: MetadataFile, known: NonNullable<KnownFi
           report([...path, 'annotations', key], `expected ${expected}, found ${JSON.stringify(value)}`);
         }
       }
+    }
+  }
+}
+
+function checkSwitches({ metadata }: MetadataFile, { switches }: ObjectFacts, report: Report): void {
+  for (const [name, { fields }] of Object.entries(metadata.datasources)) {
+    for (const [field, { annotations }] of Object.entries(fields)) {
+      const wanted = annotations[WANTED_SWITCH];
+      if (wanted === undefined || switches.includes(wanted)) continue;
+      const path = ['datasources', name, 'fields', field, 'annotations', WANTED_SWITCH];
+      report(path, unknown('there is no such GADGET_WANTED', wanted, switches));
+    }
+  }
+}
+
+/** What the module is to read of the records must be there, or it would not be told of it. */
+function checkModuleReads({ metadata }: MetadataFile, { tracers }: ObjectFacts, report: Report): void {
+  for (const [name, source] of Object.entries(metadata.datasources)) {
+    const tracer = tracers.find(({ dataSource }) => dataSource.toLowerCase() === name);
+    const known = tracer?.fields.map(({ fullName }) => fullName) ?? [];
+    const names = new Set(known.map((field) => field.toLowerCase()));
+    const places = Object.entries(source.fields).map(([field, of]) => [['fields', field], of] as const);
+    for (const [place, { annotations }] of [[[], source] as const, ...places]) {
+      const path = ['datasources', name, ...place, 'annotations', MODULE_READS];
+      for (const read of namesRead(annotations))
+        if (!names.has(read)) report(path, unknown('there is no such field', read, known));
     }
   }
 }

@@ -1,7 +1,7 @@
 // What the object of a gadget declares, which its gadget.yaml has to fit: data sources, parameters, programs, maps.
 
 import { ObjectSpec, parseBtf } from '../../bpf/index.js';
-import { type EbpfSchema, readEbpfSchema } from '../gadget/ebpf-schema.js';
+import { type EbpfSchema, SWITCH_MARK, readEbpfSchema } from '../gadget/ebpf-schema.js';
 import { type Param, ebpfParam } from '../gadget/params.js';
 import { BuildError } from './errors.js';
 
@@ -13,10 +13,12 @@ export interface ObjectFacts {
   readonly programs: readonly string[];
   /** Names of maps. */
   readonly maps: readonly string[];
+  /** Names of switches, GADGET_WANTED. */
+  readonly switches: readonly string[];
 }
 
 /** A gadget without eBPF part. */
-export const NO_OBJECT: ObjectFacts = { tracers: [], params: [], programs: [], maps: [] };
+export const NO_OBJECT: ObjectFacts = { tracers: [], params: [], programs: [], maps: [], switches: [] };
 
 /** Reads an object; `name` is for messages. Throws BpfError, GadgetError or BuildError. */
 export function readObject(bytes: Uint8Array, name: string): ObjectFacts {
@@ -25,7 +27,7 @@ export function readObject(bytes: Uint8Array, name: string): ObjectFacts {
     if (object.btf.length === 0) {
       throw new BuildError(`the eBPF object of gadget ${name} has no BTF; compile it with -g`);
     }
-    const { tracers, params } = readEbpfSchema(parseBtf(object.btf));
+    const { tracers, params, variables } = readEbpfSchema(parseBtf(object.btf));
     return {
       tracers,
       params: params.map(({ name: variable, type, sizeBytes, section, offset }) => {
@@ -34,6 +36,9 @@ export function readObject(bytes: Uint8Array, name: string): ObjectFacts {
       }),
       programs: object.programs.map((program) => program.name),
       maps: object.maps.map((map) => map.name),
+      switches: [...variables.keys()].flatMap((variable) =>
+        variable.startsWith(SWITCH_MARK) ? [variable.slice(SWITCH_MARK.length)] : [],
+      ),
     };
   } finally {
     object.close();

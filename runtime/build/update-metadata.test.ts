@@ -24,6 +24,7 @@ const OBJECT: ObjectFacts = {
   params: [ebpfParam('quiet', 'bool', 1, Uint8Array.of(1))],
   programs: [],
   maps: [],
+  switches: [],
 };
 
 const update = (text: string | undefined): string => updateMetadata(text, 'demo', OBJECT).text;

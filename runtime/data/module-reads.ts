@@ -9,7 +9,8 @@ import type { Annotations, Field } from './field.js';
  */
 export const MODULE_READS = 'wasm.reads';
 
-function namesIn(annotations: Annotations): string[] {
+/** The names in lower case. */
+export function namesRead(annotations: Annotations): string[] {
   return (annotations[MODULE_READS] ?? '')
     .split(',')
     .map((name) => name.trim().toLowerCase())
@@ -19,19 +20,19 @@ function namesIn(annotations: Annotations): string[] {
 /** Names in lower case of all fields that the module may read; undefined when gadget.yaml does not say. */
 export function declaredReads({ annotations, fieldAnnotations }: DataSource): Set<string> | undefined {
   if (annotations[MODULE_READS] === undefined) return undefined;
-  return new Set([annotations, ...Object.values(fieldAnnotations)].flatMap(namesIn));
+  return new Set([annotations, ...Object.values(fieldAnnotations)].flatMap(namesRead));
 }
 
 /** The same of those that it reads if `used` are the fields that anything else reads. */
 export function moduleReads(source: DataSource, used: Iterable<Field>): Set<string> | undefined {
   const declared = declaredReads(source);
   if (declared === undefined) return undefined;
-  const names = namesIn(source.annotations);
+  const names = namesRead(source.annotations);
   for (const { location, annotations } of used) {
     if (location.in !== 'column') continue;
     // Of a field that gadget.yaml does not know, nobody says what it is made from.
     if (annotations[MODULE_READS] === undefined) return declared;
-    names.push(...namesIn(annotations));
+    names.push(...namesRead(annotations));
   }
   return new Set(names);
 }

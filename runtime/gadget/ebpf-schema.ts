@@ -40,6 +40,8 @@ export interface EbpfSchema {
   readonly variables: ReadonlyMap<string, BtfVariable>;
 }
 
+/** Variables (bool) by which fields are collected, or not: bpf/include/gadget/wanted.h. */
+export const SWITCH_MARK = 'gadget_wanted_';
 const BUFFER_MARK = 'gadget_per_cpu_buffer_';
 const MAX_FIELDS = 1000;
 const MAX_DEPTH = 8;

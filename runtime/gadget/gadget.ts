@@ -19,7 +19,7 @@ import {
 import { bootToEpochNs } from '../../bpf/clock.js';
 import type { DataSourceSpec } from '../data/spec.js';
 import { type BufferSize, bufferSize } from './buffers.js';
-import { type EbpfSchema, type ParamVariable, readEbpfSchema } from './ebpf-schema.js';
+import { type EbpfSchema, type ParamVariable, SWITCH_MARK, readEbpfSchema } from './ebpf-schema.js';
 import { GadgetError, ParamError } from './errors.js';
 import { HeldBackCounters } from './held-back.js';
 import { type EnabledBy, emptyMetadata, fieldWordsOf, type Metadata, parseMetadata } from './metadata.js';
@@ -45,8 +45,6 @@ const MNTNS_FILTER_MAP = 'gadget_mntns_filter_map';
 const MNTNS_FILTER_SWITCH = 'gadget_filter_by_mntns';
 /** Variable (u64) of gadgets that compare times since boot with the wall clock: bpf/include/gadget/clock.h. */
 const BOOT_TO_EPOCH = 'gadget_boot_to_epoch_ns';
-/** Variables (bool) of gadgets that collect fields if anybody reads them: bpf/include/gadget/wanted.h. */
-const WANTED_PREFIX = 'gadget_wanted_';
 /** Value of `attach_to` for a program that is to be left out. */
 const DISABLED = 'gadget_program_disabled';
 const SETTING = /^programs\.(\w+)\.attach_to$/;
@@ -242,7 +240,7 @@ export class Gadget {
     for (let object = this.object; ; object = ObjectSpec.open(this.ebpf, this.name, { trusted: true })) {
       try {
         this.prepare(object, values, filterMap, enabled);
-        for (const name of unwanted) this.setVariable(object, WANTED_PREFIX + name, Uint8Array.of(0));
+        for (const name of unwanted) this.setVariable(object, SWITCH_MARK + name, Uint8Array.of(0));
         for (const { map, sizeBytes, count } of buffers) {
           object.setValueSize(map, sizeBytes);
           object.setMaxEntries(map, count);

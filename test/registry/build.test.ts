@@ -273,6 +273,8 @@ datasources:
         annotations:
           columns.width: wide
           columns.alignment: middle
+          value.wanted: nobody
+          wasm.reads: mode, moods
       runtime.containerName: # of an operator
       timestamp:
   opened: {}
@@ -299,23 +301,25 @@ maps:
     const folder = sample({ 'gadget.yaml': metadata });
     const [head, ...lines] = (await refusal(folder)).trimEnd().split('\n');
     const path = join(folder, 'gadget.yaml');
-    expect(head).toBe(`Error: 15 mistakes in ${path}; --no-validate-metadata builds it as it is:`);
+    expect(head).toBe(`Error: 17 mistakes in ${path}; --no-validate-metadata builds it as it is:`);
     const expected = [
       /^2: the top level: unknown key "colour", expected one of name, description, /,
       /^6: datasources\.made\.fields\.paht: there is no such field, expected one of timestamp_raw, proc, .*; did you mean path\?$/,
       /^10: .*columns\.width: expected a whole number, or "type", found "wide"$/,
       /^11: .*columns\.alignment: expected one of left, right, found "middle"$/,
-      /^14: datasources\.opened: there is no such data source, expected one of made$/,
-      /^19: params\.ebpf\.min_mode\.defaultValue: --pid takes a whole number, not "a lot"$/,
-      /^21: params\.ebpf\.quiet\.typeHint: expected bool, the variable's type, found string$/,
-      /^22: params\.ebpf\.loud: no variable of that name is a GADGET_PARAM, expected one of targ_pid, .*quiet/,
-      /^23: params\.ebpf\.targ_pid\.key: --pid is the flag of min_mode already, expected another$/,
-      /^25: programs\.ig_mkdir: there is no such eBPF program, expected one of ig_mkdirat$/,
-      /^27: programs\.ig_mkdirat\.enabledBy\.silent: there is no such parameter, expected one of /,
-      /^29: paramDefaults\.operator\.oci\.ebpf\.uid: --uid takes a whole number, not "nobody"$/,
-      /^30: paramDefaults\.operator\.oci\.ebpf\.user: there is no such parameter, expected one of .*ebpf\.uid/,
-      /^32: maps\.makings: there is no such eBPF map, expected one of .*events/,
-      /^33: maps\.events\.enabledBy\.silent: there is no such parameter, expected one of /,
+      /^12: .*value\.wanted: there is no such GADGET_WANTED, expected none$/,
+      /^13: .*wasm\.reads: there is no such field, expected one of timestamp_raw, .*; did you mean mode\?$/,
+      /^16: datasources\.opened: there is no such data source, expected one of made$/,
+      /^21: params\.ebpf\.min_mode\.defaultValue: --pid takes a whole number, not "a lot"$/,
+      /^23: params\.ebpf\.quiet\.typeHint: expected bool, the variable's type, found string$/,
+      /^24: params\.ebpf\.loud: no variable of that name is a GADGET_PARAM, expected one of targ_pid, .*quiet/,
+      /^25: params\.ebpf\.targ_pid\.key: --pid is the flag of min_mode already, expected another$/,
+      /^27: programs\.ig_mkdir: there is no such eBPF program, expected one of ig_mkdirat$/,
+      /^29: programs\.ig_mkdirat\.enabledBy\.silent: there is no such parameter, expected one of /,
+      /^31: paramDefaults\.operator\.oci\.ebpf\.uid: --uid takes a whole number, not "nobody"$/,
+      /^32: paramDefaults\.operator\.oci\.ebpf\.user: there is no such parameter, expected one of .*ebpf\.uid/,
+      /^34: maps\.makings: there is no such eBPF map, expected one of .*events/,
+      /^35: maps\.events\.enabledBy\.silent: there is no such parameter, expected one of /,
     ];
     expect(lines.map((line) => line.slice(path.length + 1))).toEqual(
       expected.map((pattern) => expect.stringMatching(pattern) as unknown),
