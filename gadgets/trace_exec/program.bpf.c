@@ -62,8 +62,6 @@ int ig_sched_exec(struct bpf_raw_tracepoint_args *ctx) {
     describe_origin(&record->event, file, exe, task);
     if (exe && gadget_wanted(rights))
         describe_rights_before(&record->event, exe, bprm);
-    if (gadget_wanted(args))
-        record->event.args_count = BPF_CORE_READ(bprm, argc);
 
     end = append_filename(record, end, BPF_CORE_READ(bprm, filename));
     if (paths || hash)
@@ -74,7 +72,10 @@ int ig_sched_exec(struct bpf_raw_tracepoint_args *ctx) {
         struct reading env = {.address = BPF_CORE_READ(mm, env_start), .stop = BPF_CORE_READ(mm, env_end)};
         end = append_env(RECORD_OF_SUCCESS, record, end, env);
     }
-    end = append_args(record, end, task);
+    if (gadget_wanted(args)) {
+        record->event.args_count = BPF_CORE_READ(bprm, argc);
+        end = append_args(record, end, task);
+    }
     return send(ctx, record, end);
 }
 

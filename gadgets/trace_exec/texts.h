@@ -95,22 +95,26 @@ static __always_inline __u64 read_args_by_page(union record *record, __u64 end, 
     return *done;
 }
 
-/* The argument vector of a program in place: one area of NUL-terminated strings. */
+/*
+ * The argument vector of a program in place: one area of NUL-terminated strings. Where it begins is kept in
+ * the record over the call that reads it, see recall().
+ */
 static __always_inline __u64 append_args(union record *record, __u64 end, struct task_struct *task) {
     struct event *event = &record->event;
-    if (!gadget_wanted(args))
-        return end;
+    volatile __u32 *offset = &event->argv.offset;
     __u64 address = BPF_CORE_READ(task, mm, arg_start);
     __u64 whole = BPF_CORE_READ(task, mm, arg_end) - address;
     __u64 size = forget(record, whole < max_args ? whole : max_args);
 
     end = forget(record, end);
-    barrier_var(end);
     if (end > TEXTS_MAX + ENV_MAX || size > max_args)
-        return end;
-    if (size > 0 && bpf_probe_read_user(&record->bytes[end], size, (void *)address))
-        size = read_args_by_page(record, forget(record, end), forget(record, size), address);
-    event->argv.offset = end;
+        return recall(record);
+    *offset = end;
+    char *to = &record->bytes[end];
+    barrier_var(to);
+    if (size > 0 && bpf_probe_read_user(to, size, (void *)address))
+        size = read_args_by_page(record, *offset, forget(record, size), address);
+    end = *offset;
     event->argv.size = size;
     event->args_size = whole;
     event->args_truncated = size < whole;

@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { beforeAll, describe, expect, it, vi } from 'vitest';
 import { type Batch, Column, Span } from '../../runtime/data/batch.js';
 import { DataSource } from '../../runtime/data/data-source.js';
-import { locatorOf } from '../../runtime/data/field.js';
+import { type Annotations, locatorOf } from '../../runtime/data/field.js';
 import { build } from '../sdk/assemblyscript/build.js';
 import { type PreparedGuest, prepareComponent } from './component.js';
 import { GuestError, PatchError } from './errors.js';
@@ -28,8 +28,8 @@ beforeAll(async () => {
   harmful = await prepareComponent(await componentOf(HARMFUL_GUEST), { cacheDirs });
 }, 60_000);
 
-function execSource(): DataSource {
-  const source = new DataSource('exec', 'single', 32);
+function execSource(...words: [Annotations, Record<string, Annotations>] | []): DataSource {
+  const source = new DataSource('exec', 'single', 32, ...words);
   source.addField({ fullName: 'filename', kind: 'string', location: { in: 'tail', offset: FILENAME } });
   source.addField({
     fullName: 'proc.comm',
@@ -81,6 +81,21 @@ describe('a post-processor', () => {
     const batch = batchOf([exec('/bin/sh')]);
     processor.process(0, batch);
     expect(read(source, 'directory', batch, 0)?.toString()).toBe('/bin');
+  });
+
+  it('of the gadget’s own knows what gadget.yaml says it reads, and rests when nobody reads what it makes', () => {
+    const own = (source: DataSource): PostProcessor => new PostProcessor(add, [], [source], undefined, true);
+    expect(() => own(execSource({ 'wasm.reads': 'proc.comm' }, {}))).toThrow('filename');
+    const source = execSource({ 'wasm.reads': '' }, { directory: { 'wasm.reads': 'Filename' } });
+    const processor = own(source);
+    const directoryWith = (...used: string[]): string | undefined => {
+      const batch = batchOf([exec('/bin/sh')]);
+      processor.select([new Set(used.map((name) => source.field(name)!))]);
+      processor.process(0, batch);
+      return read(source, 'directory', batch, 0)?.toString();
+    };
+    expect(directoryWith('proc.comm')).toBeUndefined();
+    expect(directoryWith('directory')).toBe('/bin');
   });
 
   it('serves several data sources, in batches of any size', () => {
