@@ -69,6 +69,7 @@ export class Chain {
   private readonly refreshUsers: (() => void) | undefined;
   /** When an event happened, CLOCK_BOOTTIME; undefined where nothing measures that, or no field says it. */
   private readonly locateTimestamp: Locator | undefined;
+  /** The field that says it. */
   private readonly timestamp: Field | undefined;
   private readonly span = new Span();
   private compiled: Compiled | undefined;

@@ -28,8 +28,8 @@ beforeAll(async () => {
   harmful = await prepareComponent(await componentOf(HARMFUL_GUEST), { cacheDirs });
 }, 60_000);
 
-function execSource(...words: [Annotations, Record<string, Annotations>] | []): DataSource {
-  const source = new DataSource('exec', 'single', 32, ...words);
+function execSource(words: Annotations = {}, ofFields: Record<string, Annotations> = {}): DataSource {
+  const source = new DataSource('exec', 'single', 32, words, ofFields);
   source.addField({ fullName: 'filename', kind: 'string', location: { in: 'tail', offset: FILENAME } });
   source.addField({
     fullName: 'proc.comm',
@@ -85,7 +85,7 @@ describe('a post-processor', () => {
 
   it('of the gadget’s own knows what gadget.yaml says it reads, and rests when nobody reads what it makes', () => {
     const own = (source: DataSource): PostProcessor => new PostProcessor(add, [], [source], undefined, true);
-    expect(() => own(execSource({ 'wasm.reads': 'proc.comm' }, {}))).toThrow('filename');
+    expect(() => own(execSource({ 'wasm.reads': 'proc.comm' }))).toThrow('filename');
     const source = execSource({ 'wasm.reads': '' }, { directory: { 'wasm.reads': 'Filename' } });
     const processor = own(source);
     const directoryWith = (...used: string[]): string | undefined => {
