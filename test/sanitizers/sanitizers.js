@@ -10,13 +10,14 @@
 // `make test-sanitizers` builds what it needs first. Node and V8 are not built for any of it: what they do among themselves is not looked at.
 
 import { execFileSync, spawnSync } from 'node:child_process';
-import { mkdirSync, readFileSync, readdirSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const BUILD = join(ROOT, 'build/sanitizers');
 const ADDON = join(ROOT, 'dist/bpf/addon/ig_bpf.node');
+const SANITIZED = join(BUILD, 'address.node');
 const EXERCISE = fileURLToPath(new URL('exercise.js', import.meta.url));
 const TESTS = ['addon', 'below', 'sandbox', 'swap', 'trace-exec'].map((name) => `test/live/${name}.test.ts`);
 
@@ -78,7 +79,7 @@ function underAddress(part, command, options) {
     ...options,
     ASAN_OPTIONS: options['ASAN_OPTIONS'] + log,
   };
-  const script = ['unshare', '-m', 'sh', '-c', IN_PLACE, join(BUILD, 'address.node'), ADDON];
+  const script = ['unshare', '-m', 'sh', '-c', IN_PLACE, SANITIZED, ADDON];
   try {
     run(part, [...script, ...command], env);
   } finally {
@@ -122,6 +123,7 @@ function fail(words) {
 }
 
 const wanted = process.argv.length > 2 ? process.argv.slice(2) : Object.keys(PARTS);
+if (!existsSync(SANITIZED)) throw new Error(`${SANITIZED} is missing: run "make test-sanitizers"`);
 const unknown = wanted.find((name) => !(name in PARTS));
 if (unknown !== undefined) throw new Error(`the parts are ${Object.keys(PARTS).join(', ')}, not ${unknown}`);
 for (const name of wanted) PARTS[name]?.();
