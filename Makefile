@@ -1,7 +1,7 @@
 # make run     set everything up, then watch every process this machine starts (ARGS="trace exec -c name" for more)
 # make test    set everything up, then lint, type check and run all tests
 # make test-kernels  what depends on the kernel, on several of Debian's in QEMU (KERNELS=this,6.1,newest)
-# make test-sanitizers  the native addon under AddressSanitizer and valgrind
+# make test-sanitizers  the native addon under sanitizers and valgrind (SANITIZERS="address tests threads valgrind")
 # make soak    trace at half of what this machine can, for an hour (SECONDS=600 for less): nothing may grow
 # Others: build, portable, install (PREFIX=/usr/local), bench, lint, format, clean.
 
@@ -115,7 +115,7 @@ test: build lint $(SANITIZED)
 test-kernels: build
 	$(AS_ROOT) env PATH="$$PATH" $(NODE) test/kernels/kernels.js $(if $(KERNELS),--only $(KERNELS))
 
-test-sanitizers: build build/.test-deps $(SANITIZED)
+test-sanitizers: build build/.test-deps $(SANITIZED) build/sanitizers/threads.node
 	bpf/install-deps.sh sanitizers
 	$(AS_ROOT) env PATH="$$PATH" $(NODE) test/sanitizers/sanitizers.js $(SANITIZERS)
 
@@ -124,6 +124,9 @@ build/sanitizers/address.node: $(wildcard bpf/addon/*) build/.deps node_modules/
 	$(MAKE) -C bpf/addon OUT=$(CURDIR)/$@ CXXFLAGS="-O1 -g -fno-omit-frame-pointer \
 		-fsanitize=address,undefined -fno-sanitize-recover=undefined \
 		-fno-sanitize=null,nonnull-attribute,returns-nonnull-attribute"
+
+build/sanitizers/threads.node: $(wildcard bpf/addon/*) build/.deps node_modules/.package-lock.json
+	$(MAKE) -C bpf/addon OUT=$(CURDIR)/$@ CXXFLAGS="-O1 -g -fno-omit-frame-pointer -fsanitize=thread"
 
 build/sanitizers/%.bpf.o: test/live/bpf/%.bpf.c build/.deps
 	@mkdir -p $(@D)

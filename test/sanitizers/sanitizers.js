@@ -1,10 +1,11 @@
 // @ts-check
 // Runs what uses the native addon where mistakes with memory show, and fails when there is one:
 //
-//   node test/sanitizers/sanitizers.js [address] [tests] [valgrind]
+//   node test/sanitizers/sanitizers.js [address] [tests] [threads] [valgrind]
 //
 // `address`: exercise.js under AddressSanitizer, UndefinedBehaviorSanitizer and LeakSanitizer.
 // `tests`: the addon's own tests, and those that end its threads, under the first two.
+// `threads`: exercise.js under ThreadSanitizer: what the addon's threads share.
 // `valgrind`: exercise.js under valgrind, which looks into libbpf and libelf, too; takes minutes.
 //
 // `make test-sanitizers` builds what it needs first. Node and V8 are not built for any of it: what they do among themselves is not looked at.
@@ -17,7 +18,6 @@ import { fileURLToPath } from 'node:url';
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const BUILD = join(ROOT, 'build/sanitizers');
 const ADDON = join(ROOT, 'dist/bpf/addon/ig_bpf.node');
-const SANITIZED = join(BUILD, 'address.node');
 const EXERCISE = fileURLToPath(new URL('exercise.js', import.meta.url));
 const TESTS = ['addon', 'below', 'sandbox', 'swap', 'trace-exec'].map((name) => `test/live/${name}.test.ts`);
 
@@ -45,6 +45,15 @@ const PARTS = {
     const vitest = ['node_modules/.bin/vitest', 'run', '--config', 'test/vitest.config.ts', ...TESTS];
     // A test looks at memory that grows: what is freed must not be kept for long.
     underAddress('tests', vitest, { ASAN_OPTIONS: 'detect_leaks=0:quarantine_size_mb=2' });
+  },
+  threads() {
+    // It needs the memory at the usual addresses, from its first program on.
+    const settings = [
+      `LD_PRELOAD=${runtimeLibrary('tsan')}`,
+      'TSAN_OPTIONS=ignore_noninstrumented_modules=1',
+    ];
+    const command = ['setarch', '-R', 'env', ...settings, process.execPath, EXERCISE, '5'];
+    run('threads', withAddon('threads', command), {});
   },
   valgrind() {
     const suppressions = fileURLToPath(new URL('valgrind.supp', import.meta.url));
@@ -79,12 +88,18 @@ function underAddress(part, command, options) {
     ...options,
     ASAN_OPTIONS: options['ASAN_OPTIONS'] + log,
   };
-  const script = ['unshare', '-m', 'sh', '-c', IN_PLACE, SANITIZED, ADDON];
   try {
-    run(part, [...script, ...command], env);
+    run(part, withAddon('address', command), env);
   } finally {
     judge(part, reports);
   }
+}
+
+/** The command with the addon that is built for this. @type {(kind: string, command: readonly string[]) => string[]} */
+function withAddon(kind, command) {
+  const addon = join(BUILD, `${kind}.node`);
+  if (!existsSync(addon)) throw new Error(`${addon} is missing: run "make test-sanitizers"`);
+  return ['unshare', '-m', 'sh', '-c', IN_PLACE, addon, ADDON, ...command];
 }
 
 /** @type {(name: string) => string} */
@@ -123,7 +138,6 @@ function fail(words) {
 }
 
 const wanted = process.argv.length > 2 ? process.argv.slice(2) : Object.keys(PARTS);
-if (!existsSync(SANITIZED)) throw new Error(`${SANITIZED} is missing: run "make test-sanitizers"`);
 const unknown = wanted.find((name) => !(name in PARTS));
 if (unknown !== undefined) throw new Error(`the parts are ${Object.keys(PARTS).join(', ')}, not ${unknown}`);
 for (const name of wanted) PARTS[name]?.();
