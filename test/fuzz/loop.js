@@ -123,7 +123,8 @@ while (done < limits.iterations && Date.now() - startMs < limits.ms) {
   for (const bytes of batch) if (await isSlow(bytes)) report(`took more than ${SLOW_MS} ms`, bytes);
   done += BATCH;
   const isNew = coverage.hasNew();
-  if ((done / BATCH) % BATCHES_PER_GROWTH === 0) await probeGrowth();
+  // Where bytes are choices, more of the same are not more of anything.
+  if (!target.isStructured && (done / BATCH) % BATCHES_PER_GROWTH === 0) await probeGrowth();
   if (isNew) await keepNew(batch);
 }
 const rate = Math.round((done * 1000) / (Date.now() - startMs));

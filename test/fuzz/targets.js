@@ -1,6 +1,7 @@
 // What is fuzzed, by name, and in which file it is. A target has `run`, which tries one input; `seeds`, valid inputs to
 // start from; `refusals`, the errors by which it may refuse one; and maybe `words` of its language, `repair`, which is
-// done to every input, and `isTyped` where it is what a user types, who may see it again as it was.
+// done to every input, `isTyped` where it is what a user types, who may see it again as it was, and `isStructured` where
+// its bytes are choices (input.js).
 
 import { readdirSync } from 'node:fs';
 

@@ -17,8 +17,7 @@ import { GuestError, PatchError, WasmError } from '../../../dist/wasm/host/error
 import { PostProcessor } from '../../../dist/wasm/host/post-processor.js';
 import { Input } from '../input.js';
 import { ensure } from '../oracles.js';
-import { AWKWARD } from './records.js';
-import { batchFrom, checkOutputs, sourceFrom } from './schemas.js';
+import { AWKWARD, batchFrom, checkOutputs, sourceFrom } from './schemas.js';
 
 const WIT_KINDS = [
   'boolean',
@@ -147,14 +146,15 @@ class PatchMaker {
   }
 }
 
+/** Reads what to answer from the only object that the host gives it. */
+const ANSWERING = `const { plan, patches } = globalThis.WebAssembly.fuzzed;
+  const next = () => patches.shift() ?? new Uint8Array();
+  return () => ({ processor: { init: () => plan, select() {}, process: next, tick: next, finish: next } });`;
+
 /** A component that answers with this plan, and one patch after the other. */
 function preparedOf(plan, patches) {
-  const answers = patches.map((patch) => `[${patch.join(',')}]`).join(',');
-  const source = `const patches = [${answers}].map((bytes) => Uint8Array.from(bytes));
-    const next = () => patches.shift() ?? new Uint8Array();
-    const processor = { init: () => (${JSON.stringify(plan)}), select() {}, process: next, tick: next, finish: next };
-    return () => ({ processor });`;
-  return { digest: '', source, modules: [] };
+  WebAssembly.fuzzed = { plan, patches };
+  return { digest: '', source: ANSWERING, modules: [] };
 }
 
 /** Whatever a component answers is refused, or an event like any other. */
@@ -328,7 +328,14 @@ export const TARGETS = {
     seeds: bytesToStartFrom,
     words: AWKWARD,
     refusals: [GuestError, PatchError, RecordingError],
+    isStructured: true,
     run: runComponent,
   },
-  core: { seeds: bytesToStartFrom, words: AWKWARD, refusals: [WasmError, RecordingError], run: runCore },
+  core: {
+    seeds: bytesToStartFrom,
+    words: AWKWARD,
+    refusals: [WasmError, RecordingError],
+    isStructured: true,
+    run: runCore,
+  },
 };

@@ -245,6 +245,7 @@ export const TARGETS = {
   written: {
     seeds: () => [5, 29].map((step) => Buffer.from(Array.from({ length: 900 }, (_, i) => (i * step) & 0xff))),
     refusals: REFUSALS,
+    isStructured: true,
     run: runWritten,
   },
 };

@@ -17,7 +17,16 @@ import { askedOf } from '../../../dist/runtime/pipeline/scope.js';
 import { RecordingError } from '../../../dist/runtime/recording/errors.js';
 import { ensure, ensureSame } from '../oracles.js';
 import { Input } from '../input.js';
-import { batchFrom, bytesOf, checkOutputs, columnFrom, numberIn, sourceFrom, stringsIn } from './schemas.js';
+import {
+  AWKWARD,
+  batchFrom,
+  bytesOf,
+  checkOutputs,
+  columnFrom,
+  numberIn,
+  sourceFrom,
+  stringsIn,
+} from './schemas.js';
 
 const REFUSALS = [OperatorError, OutputError, ScopeError, PipelineError, RecordingError];
 
@@ -336,40 +345,20 @@ function bytesToStartFrom() {
   );
 }
 
-/** Bytes that are nearly UTF-8, or that a terminal or a format takes for more than text. */
-export const AWKWARD = [
-  ...[
-    [0xed, 0xa0, 0x80],
-    [0xed, 0xbf, 0xbf],
-    [0xf4, 0x90, 0x80, 0x80],
-    [0xc0, 0x80],
-    [0xe0, 0x80, 0x80],
-    [0xf0, 0x80],
-  ],
-  ...[
-    [0xc2, 0x9b],
-    [0xe2, 0x80, 0xae],
-    [0xef, 0xbf, 0xbe],
-    [0xf0, 0x9f, 0x98, 0x80],
-    [0xcc, 0x81],
-    [0x1b, 0x5b],
-  ],
-  ...[
-    [0x22, 0x5c, 0x0a],
-    [0x00],
-    [0xff, 0xff, 0xff, 0xff],
-    [0, 0, 0xc0, 0x7f],
-    [0, 0, 0, 0, 0, 0, 0xf8, 0x7f],
-  ],
-].map((bytes) => Buffer.from(bytes));
-
 export const TARGETS = {
-  records: { seeds: bytesToStartFrom, words: AWKWARD, refusals: REFUSALS, run: runRecords },
+  records: {
+    seeds: bytesToStartFrom,
+    words: AWKWARD,
+    refusals: REFUSALS,
+    isStructured: true,
+    run: runRecords,
+  },
   filter: {
     seeds: bytesToStartFrom,
     words: ['(?i)', '^', '.*', '[', '\\,', '0x', 'true', '-1'],
     isTyped: true,
     refusals: REFUSALS,
+    isStructured: true,
     run: runFilter,
   },
   expression: {
@@ -382,5 +371,5 @@ export const TARGETS = {
     refusals: [OperatorError],
     run: runExpression,
   },
-  sort: { seeds: bytesToStartFrom, refusals: REFUSALS, run: runSort },
+  sort: { seeds: bytesToStartFrom, refusals: REFUSALS, isStructured: true, run: runSort },
 };

@@ -98,6 +98,33 @@ function fieldFrom(input, end) {
   };
 }
 
+/** Bytes that are nearly UTF-8, or that a terminal or a format takes for more than text. */
+export const AWKWARD = [
+  ...[
+    [0xed, 0xa0, 0x80],
+    [0xed, 0xbf, 0xbf],
+    [0xf4, 0x90, 0x80, 0x80],
+    [0xc0, 0x80],
+    [0xe0, 0x80, 0x80],
+    [0xf0, 0x80],
+  ],
+  ...[
+    [0xc2, 0x9b],
+    [0xe2, 0x80, 0xae],
+    [0xef, 0xbf, 0xbe],
+    [0xf0, 0x9f, 0x98, 0x80],
+    [0xcc, 0x81],
+    [0x1b, 0x5b],
+  ],
+  ...[
+    [0x22, 0x5c, 0x0a],
+    [0x00],
+    [0xff, 0xff, 0xff, 0xff],
+    [0, 0, 0xc0, 0x7f],
+    [0, 0, 0, 0, 0, 0, 0xf8, 0x7f],
+  ],
+].map((bytes) => Buffer.from(bytes));
+
 /** Records of any content, and columns where a Wasm module has made some. */
 export function batchFrom(input, source) {
   const count = input.below(6);
@@ -106,6 +133,8 @@ export function batchFrom(input, source) {
   let at = (batch.offsets[0] = OFFSETS_SIZE_BYTES);
   sizes.forEach((size, row) => {
     batch.bytes.set(input.take(size), at);
+    if (input.once(2))
+      batch.bytes.set(input.choose(AWKWARD).subarray(0, size), at + input.below(Math.max(1, size - 8)));
     if (!input.once(4)) aimTails(input, batch, source, at, size);
     batch.offsets[row + 1] = at += size;
   });
