@@ -38,7 +38,7 @@ const WIT_KINDS = [
 function newFieldFrom(input, number) {
   return {
     name: input.once(40) ? input.name() : `w${number}`,
-    kind: input.once(40) ? 'none' : input.choose(WIT_KINDS),
+    kind: input.once(40) ? 'none' : input.choose(input.once(2) ? WIT_KINDS : ['text', 'bytes', 'text-list']),
     length: input.once(20) ? input.below(4) : 1,
     tags: input.once(20) ? [input.text(12)] : [],
     annotations: input.once(10) ? [[input.text(12), input.text(12)]] : [],
@@ -97,7 +97,7 @@ class PatchMaker {
 
   #set(at, word) {
     if (at + 4 <= this.bytes.length)
-      this.#view.setUint32(at, this.#input.once(60) ? this.#input.u32() >> 20 : word, true);
+      this.#view.setUint32(at, this.#input.once(25) ? this.#input.u32() >> 20 : word, true);
   }
 
   make(count, columns, emits) {

@@ -2,7 +2,7 @@
 
 import { closeSync, readFileSync, rmSync } from 'node:fs';
 import { ContainerView } from '../../../dist/runtime/containers/view.js';
-import { Batch } from '../../../dist/runtime/data/batch.js';
+import { Batch, MAX_BATCH_BYTES } from '../../../dist/runtime/data/batch.js';
 import { makeDataSource } from '../../../dist/runtime/data/spec.js';
 import { HASH_FAILURES } from '../../../dist/runtime/hashing/file.js';
 import { OperatorError } from '../../../dist/runtime/operators/errors.js';
@@ -15,21 +15,38 @@ import { RecordingError } from '../../../dist/runtime/recording/errors.js';
 import { FrameReader, openRecording } from '../../../dist/runtime/recording/reader.js';
 import { RecordingWriter, createRecording, endRecording } from '../../../dist/runtime/recording/writer.js';
 import { Input } from '../input.js';
-import { ensureSame, safeText } from '../oracles.js';
+import { ensure, ensureSame, safeText } from '../oracles.js';
 import { scratchFile } from '../scratch.js';
 import { CONFIG, sharedOf } from './records.js';
 import { batchFrom, sourceFrom } from './schemas.js';
 
 const REFUSALS = [RecordingError, OperatorError, OutputError, PipelineError];
+const BATCH = new Batch(MAX_BATCH_BYTES);
 const MODES = ['json', 'columns', 'yaml'];
 
 /** Replays in one of the modes; what is written is fit for a terminal, and every event is accounted for. */
 function runRecording(bytes) {
   const recording = openRecording(scratchFile('recording', bytes));
   try {
+    checkBatches(recording);
     replayIn(MODES[bytes.length % MODES.length], recording);
   } finally {
     recording.close();
+  }
+}
+
+/** Every record of a batch is whole: accessors do not look. Damage is refused, and told again by the replay. */
+function checkBatches({ fd, framesAt, header: { sources } }) {
+  const reader = new FrameReader(fd, framesAt, sources);
+  try {
+    for (let frame = reader.next(BATCH); frame !== undefined; frame = reader.next(BATCH)) {
+      if (frame.kind !== 'batch') continue;
+      const { offsets, count } = BATCH;
+      for (let row = 0; row < count; row++)
+        ensure(offsets[row + 1] - offsets[row] >= sources[frame.source].recordSize, 'a record is too short');
+    }
+  } catch (error) {
+    if (!(error instanceof RecordingError)) throw error;
   }
 }
 
