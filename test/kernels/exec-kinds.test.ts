@@ -342,15 +342,7 @@ describe('trace_exec', () => {
   let events: readonly ExecEvent[] = [];
 
   it('traces execs of all kinds and loses none', async () => {
-    const ig = await Ig.tracing([
-      'run',
-      'trace_exec',
-      '--host',
-      '-o',
-      'json',
-      '--paths',
-      '--ignore-failed=false',
-    ]);
+    const ig = await Ig.tracing('run trace_exec --host -o json --paths --ignore-failed=false'.split(' '));
     for (const [name, { start, needs }] of Object.entries(SUCCESSES))
       if (isHere(needs)) seen.set(name, await see(start()));
     for (const [name, { act, needs }] of Object.entries(FAILURES))

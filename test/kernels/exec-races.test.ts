@@ -54,15 +54,7 @@ describe('trace_exec', () => {
   let gone: Ended;
 
   it('traces execs in all kinds of trouble and ends well', async () => {
-    const ig = await Ig.tracing([
-      'run',
-      'trace_exec',
-      '--host',
-      '-o',
-      'json',
-      '--paths',
-      '--ignore-failed=false',
-    ]);
+    const ig = await Ig.tracing('run trace_exec --host -o json --paths --ignore-failed=false'.split(' '));
     for (const [name, act] of Object.entries(deeds)) did.set(name, await act());
     process.kill(ig.pid, 'SIGSTOP');
     gone = await runProgram(programs.burst, ['1', programs.tiny]);

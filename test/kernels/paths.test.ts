@@ -62,15 +62,7 @@ describe('trace_exec --paths', () => {
     buildProgram('paths', program, '-pthread');
     const place = join(directory, 'place');
     mkdirSync(place);
-    const ig = await Ig.tracing([
-      'run',
-      'trace_exec',
-      '--host',
-      '-o',
-      'json',
-      '--paths',
-      '--ignore-failed=false',
-    ]);
+    const ig = await Ig.tracing('run trace_exec --host -o json --paths --ignore-failed=false'.split(' '));
     facts = parseFacts(execFileSync(program, [place, ...DEEDS]));
     const { stdout, stderr } = await ig.stop();
     events = parseEvents(stdout);
