@@ -130,7 +130,8 @@ build/sanitizers/threads.node: $(wildcard bpf/addon/*) build/.deps node_modules/
 
 build/sanitizers/%.bpf.o: test/live/bpf/%.bpf.c build/.deps
 	@mkdir -p $(@D)
-	$(CLANG) -O2 -g -target bpf -I /usr/include/$$(uname -m)-linux-gnu -I bpf/include -c $< -o $@
+	$(CLANG) -O2 -g -target bpf -D__TARGET_ARCH_$(if $(filter aarch64,$(shell uname -m)),arm64,x86) \
+		-I /usr/include/$$(uname -m)-linux-gnu -I bpf/include -c $< -o $@
 
 bench: build
 	bpf/install-deps.sh bench
