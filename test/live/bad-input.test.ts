@@ -428,7 +428,9 @@ describe('a Wasm module', { timeout: 90_000 }, () => {
     ],
     ['eats memory on every event', 'eats', /^Warning: the gadget's Wasm module failed in process: .*$/m],
   ])('that %s is left out after three failures, and the losses are counted', async (_, name, warning) => {
-    const path = await image({ ebpf, metadata, wasm: modules.get(name)! });
+    // Of these modules, trace_exec's gadget.yaml does not know what they read.
+    const unsaid = metadata.replaceAll('wasm.reads', 'x.reads');
+    const path = await image({ ebpf, metadata: unsaid, wasm: modules.get(name)! });
     const flags = ['--host', '-o', 'json', '--uid', String(UID)];
     const ig = await Ig.tracingQuietly(['run', path, ...flags], withoutStore());
     await execUntil(ig, () => ig.stderr.includes('; events go on without the module\n'));
