@@ -13,6 +13,7 @@ import { isKubernetesNode, nodeName } from './containers/kubernetes.js';
 import { ContainerManager } from './containers/manager.js';
 import { hostMntns } from './containers/proc.js';
 import { Selector, type SelectorOptions } from './containers/selector.js';
+import { areAtSyscalls } from './containers/tracker.js';
 import { Gadget, type LoadedGadget } from './gadget/gadget.js';
 import { hashesFiles } from './hashing/annotations.js';
 import type { FileToHash, HashFailure } from './hashing/file.js';
@@ -320,7 +321,7 @@ export class Session {
       selector: new Selector(options.selection),
       engines: options.engines,
       readAccounts: showsAccounts(gadget, options),
-      atSyscalls: gadget.enabledSections(values).some((section) => section.includes('/syscalls/')),
+      atSyscalls: areAtSyscalls(gadget.enabledSections(values)),
     });
     const [hasher, statsKeeper] = await Promise.all([
       startHasher(gadget, values),

@@ -26,6 +26,11 @@ export interface TrackerOptions {
   readonly atSyscalls: boolean;
 }
 
+/** Whether programs of these sections may meet a process before it has executed anything in its mount namespace. */
+export function areAtSyscalls(sections: readonly string[]): boolean {
+  return sections.some((section) => /\/syscalls\/|\/sys_(enter|exit)$|^k(ret)?syscall\//.test(section));
+}
+
 /** How often the ring is read when no reader of events asks for it. */
 const POLL_MS = 20;
 /** How long reports may go on while signals, timers and the answers of engines wait. */
