@@ -33,7 +33,13 @@ import { type HeldBackOf, HeldBackWatch } from './held-back.js';
 import { type OpenImageOptions, type OpenedImage, openImage } from './open-image.js';
 import type { Counts } from './pipeline/control.js';
 import type { FieldDescription, ModuleConfig, OutputRequest, ViewColumn } from './pipeline/messages.js';
-import { Pipeline, type PipelineConfig, type PipelineListener } from './pipeline/pipeline.js';
+import {
+  Pipeline,
+  type PipelineConfig,
+  type PipelineListener,
+  askUnwanted,
+  warmWorker,
+} from './pipeline/pipeline.js';
 import type { RunStats, StatsKeeper } from './stats.js';
 
 export interface OpenOptions extends OpenImageOptions {
@@ -163,6 +169,7 @@ async function unwantedSwitches(
   gadget: Gadget,
   values: ReadonlyMap<string, string>,
   { record, swaps, wasmFilters = [], view, ...options }: SessionOptions,
+  worker: Worker,
 ): Promise<readonly string[]> {
   const { wasm } = gadget;
   const sources = gadget.enabledSources(values);
@@ -177,11 +184,11 @@ async function unwantedSwitches(
     wasmFilters.length > 0 ||
     (wasm !== undefined && moduleForm(wasm) === 'core');
   if (!hasSwitches || isAnyRead) return [];
-  const { unwantedSwitches } = await import('./pipeline/wanted.js');
   const onKubernetes = isKubernetesNode();
-  return unwantedSwitches({
-    ...options,
-    sources,
+  const { filters, sort, maxEntries } = options;
+  return askUnwanted(worker, {
+    ...{ sources, filters, maxEntries },
+    ...(sort === undefined ? {} : { sort }),
     output: view === undefined ? options.output : { ...options.output, view: view(onKubernetes) },
     hashing: hashesFiles(gadget.sources, values),
     containers: { changes: [], hostMntns: 0, filtering: false, ...nodeNaming(onKubernetes) },
@@ -314,7 +321,7 @@ export class Session {
     gadget: Gadget,
     options: SessionOptions,
     listener: SessionListener,
-    worker?: Worker,
+    worker = warmWorker(),
   ): Promise<Session> {
     const values = gadget.completeValues(options.values);
     const manager = new ContainerManager({
@@ -330,7 +337,7 @@ export class Session {
     const limits = options.guestLimits ?? DEFAULT_GUEST_LIMITS;
     const preparing = prepareGuest(gadget.wasm, limits);
     const preparingFilters = filterModules(options.wasmFilters ?? [], limits, logLevel(options.verbose));
-    const choosing = unwantedSwitches(gadget, values, options);
+    const choosing = unwantedSwitches(gadget, values, options, worker);
     const loading = Promise.all([choosing, configure(gadget, preparing, options.values)]).then(([unwanted]) =>
       gadget.load(values, manager.filterMap, unwanted),
     );

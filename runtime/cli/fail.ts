@@ -25,7 +25,8 @@ const MAX_MESSAGE_LENGTH = 10_000;
 /** What the limits of a process cause anywhere, by the codes of errors: what to do. */
 const LIMITS: readonly (readonly [code: RegExp, sentence: string])[] = [
   [
-    /\bEMFILE\b/,
+    // The second is how the dynamic loader says it.
+    /\bEMFILE\b|: Too many open files/,
     'ig may not have enough files open at a time; raise that limit, as with `ulimit -n 1024`, and try again',
   ],
   [/\bENFILE\b/, 'the machine has too many files open (fs.file-max)'],

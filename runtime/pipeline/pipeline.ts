@@ -1,5 +1,6 @@
 // The main thread's side of a pipeline: starts its worker, watches over the guest, replaces a worker that hangs.
 
+import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
 import { RingReader } from '../../bpf/ring.js';
 import type { TableChange } from '../containers/change.js';
@@ -18,6 +19,7 @@ import type {
   ToWorker,
   WorkerConfig,
 } from './messages.js';
+import type { WantedConfig } from './wanted.js';
 
 export interface PipelineConfig extends Omit<WorkerConfig, 'control' | 'containers'> {
   /** Asked whenever a worker starts. */
@@ -64,6 +66,26 @@ export function warmWorker(): Worker {
   worker.unref();
   worker.once('error', (error) => early.set(worker, error));
   return worker;
+}
+
+/**
+ * Asks a worker that is not given to `Pipeline.start` yet which switches of a gadget's fields nobody reads. Throws
+ * PipelineError when it does not live.
+ */
+export async function askUnwanted(worker: Worker, config: WantedConfig): Promise<readonly string[]> {
+  const ended = new AbortController();
+  const end = (): void => ended.abort();
+  worker.once('exit', end).ref();
+  try {
+    worker.postMessage(config);
+    const [unwanted] = (await once(worker, 'message', { signal: ended.signal })) as [readonly string[]];
+    return unwanted;
+  } catch (cause) {
+    const why = ended.signal.aborted ? 'it ended before it began' : String((cause as Error).message);
+    throw new PipelineError(`the event pipeline failed: ${why}`, { cause });
+  } finally {
+    worker.off('exit', end).unref();
+  }
 }
 
 /** How a module has been doing. */

@@ -29,7 +29,7 @@ import { type ModuleFailure, Modules } from './modules.js';
 import { SightingGate } from './sightings.js';
 import { Sink, type SinkPort } from './sink.js';
 import { type Nap, napAfter } from './wakeup.js';
-import { checkCollected } from './wanted.js';
+import { type WantedConfig, checkCollected, unwantedSwitches } from './wanted.js';
 
 /** How often events that wait for a name or a hash are looked at. */
 const HOLD_POLL_MS = 10;
@@ -37,7 +37,7 @@ const HOLD_POLL_MS = 10;
 const LAST_HASHES_MS = 500;
 
 const port = parentPort!;
-const [config] = (await once(port, 'message')) as [WorkerConfig];
+const config = await toldConfig();
 const control = new Control(config.control);
 const meter = config.meter === undefined ? undefined : new Meter(config.meter);
 const view = new ContainerView();
@@ -54,6 +54,14 @@ let nextModules: readonly ModuleConfig[] | undefined;
 let widthColumns: number | undefined;
 let gate: SightingGate | undefined;
 let toldClosed = false;
+
+/** Before it gets its configuration, it may be asked what nobody reads: this thread has the code for that. */
+async function toldConfig(): Promise<WorkerConfig> {
+  const [message] = (await once(port, 'message')) as [WorkerConfig | WantedConfig];
+  if ('control' in message) return message;
+  port.postMessage(unwantedSwitches(message));
+  return toldConfig();
+}
 
 function send(message: FromWorker): void {
   port.postMessage(message);
