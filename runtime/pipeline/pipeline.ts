@@ -75,15 +75,19 @@ export function warmWorker(): Worker {
 export async function askUnwanted(worker: Worker, config: WantedConfig): Promise<readonly string[]> {
   const ended = new AbortController();
   const end = (): void => ended.abort();
+  const timer = setTimeout(end, START_BUDGET_MS);
   worker.once('exit', end).ref();
   try {
+    const failure = early.get(worker);
+    if (failure !== undefined) throw failure;
     worker.postMessage(config);
     const [unwanted] = (await once(worker, 'message', { signal: ended.signal })) as [readonly string[]];
     return unwanted;
   } catch (cause) {
-    const why = ended.signal.aborted ? 'it ended before it began' : String((cause as Error).message);
+    const why = ended.signal.aborted ? 'it did not begin' : String((cause as Error).message);
     throw new PipelineError(`the event pipeline failed: ${why}`, { cause });
   } finally {
+    clearTimeout(timer);
     worker.off('exit', end).unref();
   }
 }
