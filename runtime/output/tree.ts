@@ -3,9 +3,9 @@
 import { type Batch, Span } from '../data/batch.js';
 import type { DataSource } from '../data/data-source.js';
 import { type Existence, type Field, locateTail, locatorOf, undefinedBytesOf } from '../data/field.js';
+import { MAX_DIGITS, putInt32, putInt64, putUint32, putUint64 } from '../data/digits.js';
 import { type ByteWriter, type Piece, constant } from './byte-writer.js';
 import { Code } from './code.js';
-import { MAX_DIGITS, putInt32, putInt64, putUint32, putUint64 } from '../data/digits.js';
 import { type IntegerKind, type ValueStyle, isIntegerKind, valueWriterOf } from './values.js';
 
 /** How a format writes objects. */
