@@ -52,7 +52,7 @@ function outputOptions(): Option[] {
     ).argParser(list),
     new Option(
       '--fields <names>',
-      'columns to show: a comma list, or changes to the default: +field,-field; by data source: "ds:a,b;ds2:c"',
+      'fields to show: a comma list, or changes to the default: +field,-field; by data source: "ds:a,b;ds2:c"',
     ),
     new Option(
       '-o, --output <mode>',

@@ -31,6 +31,24 @@ describe('json', () => {
     );
   });
 
+  it('has the fields that were chosen, or all with some more and some less', () => {
+    const source = testSource([
+      ...PROCESS,
+      { name: 'twice', kind: 'uint8', annotations: { 'json.skip': 'true' } },
+    ]);
+    const batch = testBatch(source, [{ zeta: 7, 'proc.comm': 'sh', args: ['a'], twice: 14 }]);
+    const chosen = (choice: string): string => written(jsonOutput(source, choice), batch);
+    expect(chosen('zeta,comm')).toBe('{"proc":{"comm":"sh"},"zeta":7}\n');
+    expect(chosen('twice')).toBe('{"twice":14}\n');
+    expect(chosen('+twice,-args')).toBe('{"proc":{"comm":"sh"},"twice":14,"zeta":7}\n');
+    expect(() => chosen('zetta')).toThrow(/no field zetta; did you mean zeta/);
+    expect(
+      jsonOutput(source, 'zeta')
+        .usedFields()
+        .map(({ fullName }) => fullName),
+    ).toEqual(['zeta']);
+  });
+
   it('asks once for fields that are undefined together', () => {
     const source = testSource([{ name: 'n', kind: 'uint8' }]);
     const batch = testBatch(source, [{ n: 0 }, { n: 1 }]);

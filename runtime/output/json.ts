@@ -1,6 +1,7 @@
 // Output modes `json` (one line per event) and `jsonpretty`; a batch of an array data source is one JSON array.
 
 import type { DataSource } from '../data/data-source.js';
+import type { Field } from '../data/field.js';
 import { constant } from './byte-writer.js';
 import { jsonName, writeJsonString, writeJsonStrings } from './escape.js';
 import { type Output, forEachKept } from './output.js';
@@ -31,25 +32,30 @@ function indent(depth: number): string {
   return '  '.repeat(depth);
 }
 
-export function jsonOutput(source: DataSource): Output {
-  return treeOutput(source, COMPACT, 0, '', '');
+/** `choice` is the user's choice of fields, as of `treeFields`. */
+export function jsonOutput(source: DataSource, choice?: string): Output {
+  return treeOutput(source, treeFields(source, choice), { style: COMPACT, depth: 0 });
 }
 
-export function jsonPrettyOutput(source: DataSource): Output {
-  return source.type === 'array'
-    ? treeOutput(source, PRETTY, 1, '\n  ', '\n')
-    : treeOutput(source, PRETTY, 0, '', '');
+export function jsonPrettyOutput(source: DataSource, choice?: string): Output {
+  const inArray = { depth: 1, beforeElement: '\n  ', beforeClose: '\n' };
+  const layout = source.type === 'array' ? inArray : { depth: 0 };
+  return treeOutput(source, treeFields(source, choice), { style: PRETTY, ...layout });
 }
 
-/** `beforeElement` and `beforeClose` are the white space inside an array's brackets. */
+interface Layout {
+  readonly style: TreeStyle;
+  readonly depth: number;
+  /** White space inside an array's brackets. */
+  readonly beforeElement?: string;
+  readonly beforeClose?: string;
+}
+
 function treeOutput(
   source: DataSource,
-  style: TreeStyle,
-  depth: number,
-  beforeElement: string,
-  beforeClose: string,
+  fields: readonly Field[],
+  { style, depth, beforeElement = '', beforeClose = '' }: Layout,
 ): Output {
-  const fields = treeFields(source);
   const record = compileRecord(fields, style, depth);
   const elementSpace = constant(beforeElement);
   const closing = constant(`${beforeClose}]\n`);

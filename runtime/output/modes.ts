@@ -12,7 +12,7 @@ import { selectColumns } from './select-columns.js';
 import { yamlOutput } from './yaml.js';
 
 export interface OutputOptions {
-  /** The user's choice of columns (see `selectColumns`). */
+  /** The user's choice of fields (see `selectColumns`). */
   readonly fields?: string;
   /** Columns of a fixed view, shown unless `fields` chooses others. */
   readonly view?: readonly ColumnSpec[];
@@ -26,9 +26,9 @@ const MODES: Readonly<Record<string, (source: DataSource, options: OutputOptions
       fields === undefined && view !== undefined ? view : selectColumns(source, fields),
       widthColumns,
     ),
-  json: jsonOutput,
-  jsonpretty: jsonPrettyOutput,
-  yaml: yamlOutput,
+  json: (source, { fields }) => jsonOutput(source, fields),
+  jsonpretty: (source, { fields }) => jsonPrettyOutput(source, fields),
+  yaml: (source, { fields }) => yamlOutput(source, fields),
   none: noneOutput,
 };
 

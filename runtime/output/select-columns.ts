@@ -12,20 +12,23 @@ import { OutputError } from './errors.js';
  * Throws OutputError for a name that is unknown or means several fields.
  */
 export function selectColumns(source: DataSource, fields?: string): ColumnSpec[] {
-  const visible = new Set(source.valueFields().filter((field) => !isHidden(field)));
+  const visible = source.valueFields().filter((field) => !isHidden(field));
   const relative = fields === undefined || /^\s*[+-]/.test(fields);
-  return selectFields(source, fields).map((field) => {
+  return selectFields(source, visible, fields).map((field) => {
     // What was asked for by name is not left out for want of room.
-    const asked = !(relative && visible.has(field));
+    const asked = !(relative && visible.includes(field));
     return columnOf(field, asked ? { expendable: false } : {});
   });
 }
 
-function selectFields(source: DataSource, choice: string | undefined): Field[] {
-  const visible = source.valueFields().filter((field) => !isHidden(field));
-  if (choice === undefined) return visible;
+/**
+ * The fields that a user chose, as of `selectColumns`; `usual` are those that are shown otherwise.
+ * Throws as it does.
+ */
+export function selectFields(source: DataSource, usual: readonly Field[], choice?: string): Field[] {
+  if (choice === undefined) return [...usual];
   const items = splitFields(choice);
-  if (isRelative(items[0]!)) return changed(source, visible, items);
+  if (isRelative(items[0]!)) return changed(source, usual, items);
   return unique(items.map((item) => resolveField(source, item)));
 }
 
@@ -49,15 +52,15 @@ function isRelative(item: string): boolean {
   return /^[+-]/.test(item);
 }
 
-function changed(source: DataSource, visible: readonly Field[], items: readonly string[]): Field[] {
-  const fields = new Set(visible);
+function changed(source: DataSource, usual: readonly Field[], items: readonly string[]): Field[] {
+  const fields = new Set(usual);
   for (const item of items) {
     const field = resolveField(source, item.slice(1).trim());
     if (item.startsWith('+')) fields.add(field);
     else fields.delete(field);
   }
   if (fields.size === 0)
-    throw new OutputError(`--fields removes every column of ${source.name}; leave at least one`);
+    throw new OutputError(`--fields removes every field of ${source.name}; leave at least one`);
   return [...fields];
 }
 

@@ -6,6 +6,7 @@ import { type Existence, type Field, locateTail, locatorOf, undefinedBytesOf } f
 import { MAX_DIGITS, putInt32, putInt64, putUint32, putUint64 } from '../data/digits.js';
 import { type ByteWriter, type Piece, constant } from './byte-writer.js';
 import { Code } from './code.js';
+import { selectFields } from './select-columns.js';
 import { type IntegerKind, type ValueStyle, isIntegerKind, valueWriterOf } from './values.js';
 
 /** How a format writes objects. */
@@ -23,12 +24,13 @@ export type RecordWriter = (batch: Batch, row: number, writer: ByteWriter) => bo
 /** The annotation that keeps a field, or a struct with all its children, out of JSON and YAML. */
 const SKIP = 'json.skip';
 
-/** The fields that JSON and YAML show. */
-export function treeFields(source: DataSource): Field[] {
+/** The fields that JSON and YAML show; `choice` as of `selectFields`, which also throws. */
+export function treeFields(source: DataSource, choice?: string): Field[] {
   const skipped = source.fields.filter((field) => field.annotations[SKIP] === 'true');
   const isSkipped = (field: Field): boolean =>
     skipped.some((other) => other === field || field.fullName.startsWith(`${other.fullName}.`));
-  return source.valueFields().filter((field) => !isSkipped(field));
+  const usual = source.valueFields().filter((field) => !isSkipped(field));
+  return selectFields(source, usual, choice);
 }
 
 interface Node {

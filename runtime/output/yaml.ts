@@ -22,8 +22,9 @@ const STYLE: TreeStyle = {
   close: () => '',
 };
 
-export function yamlOutput(source: DataSource): Output {
-  const fields = treeFields(source);
+/** `choice` is the user's choice of fields, as of `treeFields`. */
+export function yamlOutput(source: DataSource, choice?: string): Output {
+  const fields = treeFields(source, choice);
   const isArray = source.type === 'array';
   const record = compileRecord(fields, STYLE, isArray ? 1 : 0);
   return {

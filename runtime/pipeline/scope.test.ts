@@ -84,12 +84,10 @@ describe('--fields', () => {
     expect(fields('', EXEC)).toEqual(['']);
   });
 
-  it('is only for what is shown in columns', () => {
-    expect(asked({ o: 'exec_counts:json', fields: 'pid' }, EXEC, COUNTS)).toMatchObject([
-      { fields: 'pid' },
-      {},
-    ]);
-    expect(asked({ o: 'json', fields: 'nope' }, EXEC, COUNTS)).toHaveLength(2);
+  it('is only for what is printed, in whichever form', () => {
+    const flags = { o: 'exec:json,exec_counts:none', fields: 'container' };
+    expect(asked(flags, EXEC, COUNTS).map(({ fields }) => fields)).toEqual(['container', undefined]);
+    expect(asked({ o: 'none', fields: 'nope' }, EXEC, COUNTS)).toHaveLength(2);
   });
 
   it.each([

@@ -12,7 +12,7 @@ import type { WorkerConfig } from './messages.js';
 /** What the flags ask of one data source. */
 export interface Asked {
   readonly mode: string;
-  /** Columns, as `selectColumns` takes them. */
+  /** As `selectColumns` takes them. */
   readonly fields?: string;
   readonly rules: readonly Rule[];
   /** As `sorter` takes it. */
@@ -33,11 +33,11 @@ export function askedOf(
   if (sources.length === 0) return new Map();
   const modes = partsOf('-o', output.mode, sources);
   const modeOf = ({ name }: DataSource): string => modes.named.get(name) ?? modes.rest ?? 'columns';
-  const tables = sources.filter((source) => modeOf(source) === 'columns');
+  const printed = sources.filter((source) => modeOf(source) !== 'none');
   const lists = sources.filter(({ type }) => type === 'array');
   // Where there is nothing to sort or limit, each data source says so itself.
   const sortable = lists.length > 0 ? lists : sources;
-  const fieldsOf = dealOut(FIELDS, output.fields, sources, tables);
+  const fieldsOf = dealOut(FIELDS, output.fields, sources, printed);
   const sortOf = dealOut(SORT, sort, sources, sortable);
   const rulesOf = dealOutRules(filters, sources);
   return new Map(

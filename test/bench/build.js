@@ -2,7 +2,7 @@
 // Makes what the benchmark runs: its C programs and the two gadget images that no user has.
 
 import { execFileSync } from 'node:child_process';
-import { copyFileSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
+import { copyFileSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseDocument } from 'yaml';
@@ -36,7 +36,8 @@ export const PROGRAMS = {
   feeder: join(OUT, 'feeder'),
   floor: join(OUT, 'floor'),
   many: join(OUT, 'many'),
-  floorObject: join(OUT, 'floor.bpf.o'),
+  /** What `floor` loads. */
+  traceExecObject: join(OUT, 'trace_exec.bpf.o'),
 };
 const EXECS_OBJECT = join(OUT, 'exec.bpf.o');
 export const IMAGES = {
@@ -56,8 +57,7 @@ export async function build() {
   compileHost('execgen.c', PROGRAMS.execgen, [`-DPREFIX="${PREFIX}"`]);
   compileHost('feeder.c', PROGRAMS.feeder, ['-lbpf']);
   compileHost('../engines/many.c', PROGRAMS.many, []);
-  compileHost('floor.c', PROGRAMS.floor, ['-lbpf']);
-  compileBpf('floor.bpf.c', PROGRAMS.floorObject);
+  compileHost('floor.c', PROGRAMS.floor, ['-I', join(ROOT, 'bpf/include'), '-lbpf']);
   await buildExecs();
   await buildFeed();
 }
@@ -96,10 +96,11 @@ export function outputOf(program, args) {
 
 /**
  * The built-in trace_exec as it is, but for its Wasm module: to see what the module costs. And both with the program
- * of exec.bpf.c, which makes up its events.
+ * of exec.bpf.c, which makes up its events. And its eBPF program alone.
  */
 async function buildExecs() {
   const { architecture, metadata, ebpf, wasm } = await readTraceExec();
+  writeFileSync(PROGRAMS.traceExecObject, ebpf);
   compileBpf('exec.bpf.c', EXECS_OBJECT);
   const fed = readFileSync(EXECS_OBJECT);
   await buildImage(IMAGES.traceExecWithoutWasm, metadata, { architecture, ebpf });
@@ -118,7 +119,7 @@ async function readTraceExec() {
 }
 
 /**
- * The image of made-up execs, with JSON that leaves these fields out, of which `--fields` would not. Its path.
+ * The image of made-up execs, with JSON that leaves these fields out. Its path.
  * @type {(name: string, skipped: readonly string[]) => Promise<string>}
  */
 export async function buildExecsWithout(name, skipped) {

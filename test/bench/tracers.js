@@ -14,6 +14,8 @@ import { IG, IMAGES, PROGRAMS, outputOf } from './build.js';
 
 const BPFTRACE_PROGRAM =
   'tracepoint:syscalls:sys_enter_execve { printf("%d %s ", pid, comm); join(args->argv); }';
+/** And the path that the benchmark knows its own execs by is in `args`. */
+const FIELDS_OF_EXECSNOOP = 'proc.comm,proc.pid,proc.parent.pid,ret,args';
 
 /** @type {readonly Tracer[]} */
 const OURS = [
@@ -21,6 +23,11 @@ const OURS = [
     name: 'ig json',
     what: 'ig run trace_exec --host -o json',
     command: [...IG, 'run', 'trace_exec', '--host', '-v', '-o', 'json'],
+  },
+  {
+    name: 'ig json, few',
+    what: `the same with the fields that execsnoop shows: --fields ${FIELDS_OF_EXECSNOOP}`,
+    command: [...IG, 'run', 'trace_exec', '--host', '-v', '-o', 'json', '--fields', FIELDS_OF_EXECSNOOP],
   },
   {
     name: 'ig columns',
@@ -35,8 +42,8 @@ const OURS = [
   },
   {
     name: 'C floor',
-    what: 'libbpf in C, no wake-ups, drained every 20 ms, JSON lines (floor.c)',
-    command: [PROGRAMS.floor, PROGRAMS.floorObject],
+    what: 'the same records and the same JSON with nothing but libbpf, in C, drained every 20 ms (floor.c)',
+    command: [PROGRAMS.floor, PROGRAMS.traceExecObject],
   },
 ];
 
