@@ -357,7 +357,7 @@ describe('a run', () => {
     const load = new Load(1, PROCESSES, 0);
     await sleep(500);
     process.kill(ig.pid, 'SIGSTOP');
-    await sleep(3000);
+    await sleep(10_000);
     process.kill(ig.pid, 'SIGCONT');
     await sleep(300);
     const { stdout, stderr } = await ig.stop();
