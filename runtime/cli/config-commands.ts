@@ -1,17 +1,14 @@
 // `ig config …`: names its commands and their flags.
 
-import { Command, Option } from 'commander';
+import { type Command, Option } from 'commander';
 
 export interface ConfigViewFlags {
   readonly config?: string;
   readonly output: string;
 }
 
-/** `ig config` with its commands, for the program to add. */
-export function configCommand(): Command {
-  const config = new Command('config').description(
-    'show the settings that ~/.ig/config.yaml, /etc/ig/config.yaml and the environment make',
-  );
+/** Adds the commands of `ig config`. */
+export function declareConfig(config: Command): void {
   config
     .command('default')
     .description('print every setting with its default: the beginning of a configuration file')
@@ -40,5 +37,4 @@ Examples:
       const { viewConfig } = await import('./config.js');
       await viewConfig(flags);
     });
-  return config;
 }

@@ -8,7 +8,7 @@ import {
   defaultColumns,
 } from './container-columns.js';
 import { UsageError } from './fail.js';
-import { LIST_CONTAINERS_HELP } from './list-containers-flags.js';
+import { LIST_CONTAINERS_HELP } from './list-containers-command.js';
 
 const ID = '49aca177bfb3995a3ab55b10984dfbf27b66dba391ab9a2d9ecfc53b77ea9751';
 const WEB: ContainerRow = {

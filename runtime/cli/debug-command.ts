@@ -1,6 +1,6 @@
 // `ig debug`: its flags; what it does is loaded only when it runs.
 
-import { Command, Option } from 'commander';
+import { type Command, Option } from 'commander';
 import { type ContainerFlags, engineOptions } from './container-flags.js';
 
 /** What the user gave, as commander names it. */
@@ -21,13 +21,13 @@ Examples:
   sudo ig debug -o yaml > report.yaml
   sudo ig debug -o json | jq -r '.[] | select(.group == "program" and .state != "yes") | .what'`;
 
-/** `ig debug`, for the program to add. */
-export function debugCommand(): Command {
-  const command = new Command('debug')
-    .description('show what this kernel and this process can do: what a bug report starts with')
-    .addOption(new Option('-o, --output <mode>', 'columns, json, jsonpretty or yaml').default('columns'));
+/** Adds the flags of `ig debug`, and what it does. */
+export function declareDebug(command: Command): void {
+  command.addOption(
+    new Option('-o, --output <mode>', 'columns, json, jsonpretty or yaml').default('columns'),
+  );
   for (const option of engineOptions()) command.addOption(option);
-  return command
+  command
     .addOption(new Option('-v, --verbose', 'add causes to errors'))
     .addHelpText('after', HELP)
     .action(async (flags: DebugFlags) => {

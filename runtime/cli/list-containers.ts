@@ -13,7 +13,7 @@ import { ContainerColumns, chooseColumns } from './container-columns.js';
 import { enginesOf, selectionOf } from './container-flags.js';
 import { type End, waitForEnd } from './end.js';
 import { UsageError, fail, say } from './fail.js';
-import type { ListContainersFlags } from './list-containers-flags.js';
+import type { ListContainersFlags } from './list-containers-command.js';
 import { Printer } from './printer.js';
 
 const MODES = ['columns', 'json', 'jsonpretty', 'yaml'] as const;

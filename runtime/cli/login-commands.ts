@@ -1,6 +1,6 @@
 // `ig login` and `ig logout`: their flags; what they do is loaded only when they run.
 
-import { Command, Option } from 'commander';
+import { type Command, Option } from 'commander';
 import { boolean, configOption, registryOptions } from './image-flags.js';
 
 /** What the user gave, as commander names it. */
@@ -38,11 +38,13 @@ function authfileOption(): Option {
   return new Option('--authfile <path>', 'credentials file to change, as docker keeps them in config.json');
 }
 
-/** `ig login`, for the program to add. */
-export function loginCommand(): Command {
-  const command = new Command('login')
-    .description('check the credentials for a registry and keep them for pull and push')
-    .argument('[registry]', 'HOST or HOST:PORT; ghcr.io unless given');
+function describeRegistry({ registeredArguments: [registry] }: Command): void {
+  registry!.description = 'HOST or HOST:PORT; ghcr.io unless given';
+}
+
+/** Adds the flags of `ig login`, and what it does. */
+export function declareLogin(command: Command): void {
+  describeRegistry(command);
   const options = [
     new Option('-u, --username <name>', 'user name; asked for unless given'),
     new Option(
@@ -58,7 +60,7 @@ export function loginCommand(): Command {
     verboseOption(),
   ];
   for (const option of options) command.addOption(option);
-  return command
+  command
     .addHelpText(
       'after',
       `${WHERE}
@@ -75,11 +77,9 @@ Examples:
     });
 }
 
-/** `ig logout`, for the program to add. */
-export function logoutCommand(): Command {
-  const command = new Command('logout')
-    .description('remove the credentials for a registry')
-    .argument('[registry]', 'HOST or HOST:PORT; ghcr.io unless given');
+/** Adds the flags of `ig logout`, and what it does. */
+export function declareLogout(command: Command): void {
+  describeRegistry(command);
   const options = [
     new Option('-a, --all', 'remove the credentials for all registries'),
     authfileOption(),
@@ -87,7 +87,7 @@ export function logoutCommand(): Command {
     verboseOption(),
   ];
   for (const option of options) command.addOption(option);
-  return command
+  command
     .addHelpText(
       'after',
       `${WHERE}

@@ -3,13 +3,6 @@
 import { writeSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { UsageError, fail } from './fail.js';
-import {
-  LIST_CONTAINERS_HELP,
-  type ListContainersFlags,
-  listContainersOptions,
-} from './list-containers-flags.js';
-import type { ReplayFlags } from './replay.js';
-import { commanderMistake, replayOptionGroups } from './run-flags.js';
 import { version } from './version.js';
 
 const program = new Command('ig')
@@ -49,16 +42,6 @@ program
     await run(wordsBehind(command));
   });
 
-const replay = program
-  .command('replay [file]')
-  .description('show a run again that `ig run --record` has recorded: without root, on any machine')
-  .helpOption(false)
-  .action(async (file: string | undefined, flags: ReplayFlags) => {
-    const { replayFile } = await import('./replay.js');
-    await replayFile(file, flags);
-  });
-for (const option of replayOptionGroups().flatMap(({ options }) => options)) replay.addOption(option);
-
 const trace = program.command('trace').description('classic views of gadgets: `ig trace exec`');
 trace
   .command('exec')
@@ -81,34 +64,59 @@ program
     await listGadgets(options.output);
   });
 
-const containers = program
-  .command('list-containers')
-  .description('list the containers of this machine, or watch them come and go')
-  .addHelpText('after', LIST_CONTAINERS_HELP)
-  .action(async (flags: ListContainersFlags) => {
-    const { listContainers } = await import('./list-containers.js');
-    await listContainers(flags);
-  });
-for (const option of listContainersOptions()) containers.addOption(option);
+/** Adds the flags of a command, and what it does. */
+type Declare = (command: Command) => void;
 
-/** Commands whose many flags are declared only when somebody asks for them, or for all commands. */
-const DECLARED: Readonly<Record<string, () => Promise<Command>>> = {
-  image: async () => (await import('./image/commands.js')).imageCommand(),
-  gadget: async () => (await import('./gadget/commands.js')).gadgetCommand(),
-  login: async () => (await import('./login-commands.js')).loginCommand(),
-  logout: async () => (await import('./login-commands.js')).logoutCommand(),
-  config: async () => (await import('./config-commands.js')).configCommand(),
-  debug: async () => (await import('./debug-command.js')).debugCommand(),
-};
+/** Commands of many flags, which are declared only for who asks for the command, or for all. */
+const DECLARED: readonly (readonly [name: string, description: string, declare: () => Promise<Declare>])[] = [
+  [
+    'replay [file]',
+    'show a run again that `ig run --record` has recorded: without root, on any machine',
+    async () => (await import('./replay-command.js')).declareReplay,
+  ],
+  [
+    'list-containers',
+    'list the containers of this machine, or watch them come and go',
+    async () => (await import('./list-containers-command.js')).declareListContainers,
+  ],
+  [
+    'image',
+    'build, sign, move and inspect gadget images (OCI): from a folder to a registry and back',
+    async () => (await import('./image/commands.js')).declareImage,
+  ],
+  [
+    'gadget',
+    'write gadgets and Wasm filters: begin one, and test it on recorded events',
+    async () => (await import('./gadget/commands.js')).declareGadget,
+  ],
+  [
+    'login [registry]',
+    'check the credentials for a registry and keep them for pull and push',
+    async () => (await import('./login-commands.js')).declareLogin,
+  ],
+  [
+    'logout [registry]',
+    'remove the credentials for a registry',
+    async () => (await import('./login-commands.js')).declareLogout,
+  ],
+  [
+    'config',
+    'show the settings that ~/.ig/config.yaml, /etc/ig/config.yaml and the environment make',
+    async () => (await import('./config-commands.js')).declareConfig,
+  ],
+  [
+    'debug',
+    'show what this kernel and this process can do: what a bug report starts with',
+    async () => (await import('./debug-command.js')).declareDebug,
+  ],
+];
 
 const [asked = ''] = process.argv.slice(2);
-const isDeclared = asked === 'version' || program.commands.some((command) => command.name() === asked);
-for (const [name, declare] of isDeclared ? [] : Object.entries(DECLARED)) {
-  if (name !== asked && Object.hasOwn(DECLARED, asked)) continue;
-  const group = await declare();
-  program.addCommand(group);
-  // What `program.command()` does by itself: how mistakes are told, what help is.
-  for (const part of [group, ...group.commands]) part.copyInheritedSettings(program);
+for (const [name, description, declare] of DECLARED) {
+  const command = program.command(name).description(description);
+  if (!['help', 'completion', command.name()].includes(asked)) continue;
+  (await declare())(command);
+  for (const part of command.commands) part.copyInheritedSettings(program);
 }
 
 program
@@ -139,13 +147,25 @@ function wordsBehind(command: Command): string[] {
   return words;
 }
 
+// Last, as commands inherit it: here, the flags of most are not known.
+program.configureHelp({
+  subcommandTerm: (command) =>
+    [
+      command.name(),
+      ...command.registeredArguments.map((each) => (each.required ? `<${each.name()}>` : `[${each.name()}]`)),
+    ].join(' '),
+});
+
+async function toldAs(error: unknown): Promise<unknown> {
+  if (!(error instanceof CommanderError)) return error;
+  const { commanderMistake } = await import('./run-flags.js');
+  return new UsageError(commanderMistake(error));
+}
+
 try {
   await program.parseAsync();
 } catch (error) {
   // Help and version end this way too, with status 0.
   if (error instanceof CommanderError && error.exitCode === 0) process.exit(0);
-  fail(
-    error instanceof CommanderError ? new UsageError(commanderMistake(error)) : error,
-    process.argv.includes('--verbose') || process.argv.includes('-v'),
-  );
+  fail(await toldAs(error), process.argv.includes('--verbose') || process.argv.includes('-v'));
 }

@@ -14,12 +14,9 @@ export interface TestFlags {
   readonly verbose?: boolean;
 }
 
-/** `ig gadget` with its commands, for the program to add. */
-export function gadgetCommand(): Command {
-  return new Command('gadget')
-    .description('write gadgets and Wasm filters: begin one, and test it on recorded events')
-    .addCommand(newCommand())
-    .addCommand(testCommand());
+/** Adds the commands of `ig gadget`. */
+export function declareGadget(gadget: Command): void {
+  gadget.addCommand(newCommand()).addCommand(testCommand());
 }
 
 function newCommand(): Command {

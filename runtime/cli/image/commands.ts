@@ -90,15 +90,11 @@ function command(
   return made.addHelpText('after', `\nExamples:\n${examples.map((line) => `  ${line}`).join('\n')}`);
 }
 
-/** `ig image` with its commands, for the program to add. */
-export function imageCommand(): Command {
-  const image = new Command('image').description(
-    'build, sign, move and inspect gadget images (OCI): from a folder to a registry and back',
-  );
+/** Adds the commands of `ig image`. */
+export function declareImage(image: Command): void {
   for (const part of [buildCommand(), ...movingCommands(), ...storeCommands(), ...trustCommands()]) {
     image.addCommand(part);
   }
-  return image;
 }
 
 function buildCommand(): Command {

@@ -1,6 +1,6 @@
-// The flags of `ig list-containers`; loaded with the names of all commands, so that help and completion know them.
+// `ig list-containers`: its flags; what it does is loaded only when it runs.
 
-import { Option } from 'commander';
+import { type Command, Option } from 'commander';
 import { type ContainerFlags, engineOptions, selectionOptions } from './container-flags.js';
 import { runOptions } from './run-flags.js';
 
@@ -13,7 +13,7 @@ export interface ListContainersFlags extends ContainerFlags {
   readonly verbose?: boolean;
 }
 
-export function listContainersOptions(): Option[] {
+function listContainersOptions(): Option[] {
   return [
     new Option('-w, --watch', 'go on: a line for each container that comes (CREATED) and goes (DELETED)'),
     new Option('-o, --output <mode>', 'columns, json, jsonpretty, yaml, or columns=NAME,… for these').default(
@@ -43,3 +43,12 @@ Examples:
   ig list-containers -c web,db -o jsonpretty
   ig list-containers -o columns=runtime.containerName,mntns
   ig list-containers --watch -c '!noisy' --timeout 60`;
+
+/** Adds the flags of `ig list-containers`, and what it does. */
+export function declareListContainers(command: Command): void {
+  for (const option of listContainersOptions()) command.addOption(option);
+  command.addHelpText('after', LIST_CONTAINERS_HELP).action(async (flags: ListContainersFlags) => {
+    const { listContainers } = await import('./list-containers.js');
+    await listContainers(flags);
+  });
+}
