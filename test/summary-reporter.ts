@@ -1,4 +1,5 @@
-// Ends a test run with what failed, why tests were skipped, and a line of its own: `N passed, N failed, N skipped`.
+// Ends a test run with what failed, at the first try or for good, why tests were skipped, and a line of its own:
+// `N passed, N failed, N skipped`.
 
 import { stripVTControlCharacters } from 'node:util';
 import type { Reporter, TestCase, TestModule } from 'vitest/node';
@@ -13,9 +14,10 @@ export default class SummaryReporter implements Reporter {
     for (const error of errors) say('FAILED', 'outside of any test', firstLine([error]));
     for (const test of tests.filter((test) => test.result().state === 'failed'))
       say('FAILED', nameOf(test), firstLine(test.result().errors));
-    for (const test of tests.filter((test) => test.result().state === 'skipped')) {
+    for (const test of tests.filter((test) => test.diagnostic()?.flaky === true))
+      say('FAILED ONCE', nameOf(test), firstLine(test.result().errors));
+    for (const test of tests.filter((test) => test.result().state === 'skipped'))
       say('SKIPPED', nameOf(test), reason(test));
-    }
     process.stdout.write(
       `${count('passed')} passed, ${count('failed') + broken.length + errors.length} failed, ${count('skipped')} skipped\n`,
     );

@@ -19,6 +19,8 @@ export default defineConfig({
     reporters: ['default', here('summary-reporter.ts')],
     testTimeout: 60_000,
     hookTimeout: 180_000,
+    // Kernels, engines and loads share two processors here: once may be the machine, twice is ig. The end of the run says so.
+    retry: 1,
     projects: [
       {
         extends: true,
