@@ -36,27 +36,35 @@ export const timestamp: Formatter = {
 /** RFC 3339 with nanoseconds, in local time. The text up to the second is kept until the second changes. */
 function timestampFormat(): Format {
   const text = new Scratch(64);
-  let lastSecond = -1;
+  /** When the second began, in halves as the value. */
+  let [sinceLow, sinceHigh] = [0, 0];
   let end = 0;
   return (span) => {
     const low = span.view.getUint32(span.start, true);
     const high = span.view.getUint32(span.start + 4, true);
-    // Division by 10^9 in base 2^16, so that no step exceeds what a double holds exactly.
-    const quotient1 = Math.floor(high / BILLION);
-    const step2 = (high - quotient1 * BILLION) * 0x1_0000 + (low >>> 16);
-    const quotient2 = Math.floor(step2 / BILLION);
-    const step3 = (step2 - quotient2 * BILLION) * 0x1_0000 + (low & 0xffff);
-    const quotient3 = Math.floor(step3 / BILLION);
-    const second = (quotient1 * 0x1_0000 + quotient2) * 0x1_0000 + quotient3;
-    if (second !== lastSecond) {
+    let nanoseconds = (high - sinceHigh) * 0x1_0000_0000 + (low - sinceLow);
+    if (end === 0 || nanoseconds < 0 || nanoseconds >= BILLION) {
+      const [second, rest] = divided(low, high);
       text.putString(secondText(second), span);
       end = span.end;
-      lastSecond = second;
+      nanoseconds = rest;
+      sinceLow = (low - rest) >>> 0;
+      sinceHigh = low < rest ? high - 1 : high;
     }
-    putNineDigits(text.view, FRACTION_AT, step3 - quotient3 * BILLION);
+    putNineDigits(text.view, FRACTION_AT, nanoseconds);
     span.set(text.bytes, text.view, 0, end);
     return true;
   };
+}
+
+/** Seconds and nanoseconds; in base 2^16, so that no step exceeds what a double holds exactly. */
+function divided(low: number, high: number): [seconds: number, nanoseconds: number] {
+  const quotient1 = Math.floor(high / BILLION);
+  const step2 = (high - quotient1 * BILLION) * 0x1_0000 + (low >>> 16);
+  const quotient2 = Math.floor(step2 / BILLION);
+  const step3 = (step2 - quotient2 * BILLION) * 0x1_0000 + (low & 0xffff);
+  const quotient3 = Math.floor(step3 / BILLION);
+  return [(quotient1 * 0x1_0000 + quotient2) * 0x1_0000 + quotient3, step3 - quotient3 * BILLION];
 }
 
 /** The whole text of a second, zeros where the nanoseconds go. */
