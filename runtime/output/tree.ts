@@ -3,7 +3,7 @@
 import { type Batch, Span } from '../data/batch.js';
 import type { DataSource } from '../data/data-source.js';
 import { type Existence, type Field, locateTail, locatorOf, undefinedBytesOf } from '../data/field.js';
-import { MAX_DIGITS, putInt32, putInt64, putUint32, putUint64 } from '../data/digits.js';
+import { KEPT_BYTES, KeptDigits, MAX_DIGITS, putInt32, putUint32 } from '../data/digits.js';
 import { type ByteWriter, type Piece, constant } from './byte-writer.js';
 import { Code } from './code.js';
 import { selectFields } from './select-columns.js';
@@ -155,6 +155,12 @@ class RecordCompiler {
       return;
     }
     this.addText(key);
+    if (kind === 'int64' || kind === 'uint64') {
+      this.room.sizeBytes += KEPT_BYTES;
+      const halves = `${view}.getInt32(${place}, true), ${view}.getInt32(${place} + 4, true)`;
+      code.add(`p = ${code.value(new KeptDigits(kind === 'int64'))}.put(out, p, ${halves});`);
+      return;
+    }
     this.room.sizeBytes += MAX_DIGITS;
     const { put, read } = INTEGERS[kind];
     code.add(`p = ${code.value(put)}(out, p, ${read(view, place)});`);
@@ -181,23 +187,18 @@ class RecordCompiler {
 }
 
 interface Integer {
-  readonly put: (view: DataView, at: number, ...value: [number, number]) => number;
+  readonly put: typeof putInt32;
   /** The source of its arguments. */
   readonly read: (view: string, place: string) => string;
 }
 
-const halves = (view: string, place: string): string =>
-  `${view}.getUint32(${place}, true), ${view}.getUint32(${place} + 4, true)`;
-
-const INTEGERS: Readonly<Record<Exclude<IntegerKind, 'bool'>, Integer>> = {
+const INTEGERS: Readonly<Record<Exclude<IntegerKind, 'bool' | 'int64' | 'uint64'>, Integer>> = {
   int8: { put: putInt32, read: (view, place) => `${view}.getInt8(${place})` },
   int16: { put: putInt32, read: (view, place) => `${view}.getInt16(${place}, true)` },
   int32: { put: putInt32, read: (view, place) => `${view}.getInt32(${place}, true)` },
-  int64: { put: putInt64, read: halves },
   uint8: { put: putUint32, read: (view, place) => `${view}.getUint8(${place})` },
   uint16: { put: putUint32, read: (view, place) => `${view}.getUint16(${place}, true)` },
   uint32: { put: putUint32, read: (view, place) => `${view}.getUint32(${place}, true)` },
-  uint64: { put: putUint64, read: halves },
 };
 
 /** The source that tells whether a record's bytes at `place` are others than `marker`. */
