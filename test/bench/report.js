@@ -180,6 +180,13 @@ const TARGETS = [
     format: fixed(2),
   },
   {
+    what: 'the same, its fields only',
+    value: median('load', 'ig json, few', 'cpuToExecsnoop'),
+    limit: 0.25,
+    atLeast: false,
+    format: fixed(2),
+  },
+  {
     what: 'CPU per event ÷ without Wasm',
     value: median('load', 'ig json', 'cpuToNoWasm'),
     limit: 1.1,
