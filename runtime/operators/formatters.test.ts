@@ -153,6 +153,29 @@ describe('timestamps', () => {
     expect(bigintReaderOf('uint64')(span)).toBe(bootToEpochNs + values[3]!);
   });
 
+  it('stand for themselves, whatever came before them', () => {
+    process.env['TZ'] = 'UTC';
+    const second = 1_787_313_600_000_000_000n;
+    const values = [0n, -1n, 999_999_999n, 1n, 1_000_000_000n, 2n ** 32n, 2n ** 32n + 7n, -(2n ** 33n), 5n];
+    expect(
+      format(
+        'gadget_timestamp',
+        'uint64',
+        values.map((value) => second + value),
+      ),
+    ).toEqual([
+      '2026-08-21T12:00:00.000000000Z',
+      '2026-08-21T11:59:59.999999999Z',
+      '2026-08-21T12:00:00.999999999Z',
+      '2026-08-21T12:00:00.000000001Z',
+      '2026-08-21T12:00:01.000000000Z',
+      '2026-08-21T12:00:04.294967296Z',
+      '2026-08-21T12:00:04.294967303Z',
+      '2026-08-21T11:59:51.410065408Z',
+      '2026-08-21T12:00:00.000000005Z',
+    ]);
+  });
+
   it('are local, with the zone of their moment', () => {
     process.env['TZ'] = 'Asia/Kathmandu';
     expect(format('gadget_timestamp', 'uint64', [1n])).toEqual(['1970-01-01T05:30:00.000000001+05:30']);

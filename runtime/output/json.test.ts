@@ -138,6 +138,17 @@ describe('json', () => {
     );
   });
 
+  it('writes 64-bit numbers exactly, whatever the one before them was', () => {
+    const source = testSource([
+      { name: 's', kind: 'int64' },
+      { name: 'u', kind: 'uint64' },
+    ]);
+    const numbers = [0n, 2n ** 63n - 1n, 7n, 7n, 2n ** 32n, 2n ** 32n + 7n, 2n ** 31n, 10n ** 18n, 1n];
+    const rows = numbers.map((number) => ({ s: -number, u: number * 2n }));
+    const lines = numbers.map((number) => `{"s":${-number},"u":${number * 2n}}\n`);
+    expect(written(jsonOutput(source), testBatch(source, rows))).toBe(lines.join(''));
+  });
+
   it('writes kept rows only, in the order asked for, and counts them', () => {
     const source = testSource([{ name: 'n', kind: 'uint8' }]);
     const batch = testBatch(source, [{ n: 0 }, { n: 1 }, { n: 2 }]);
