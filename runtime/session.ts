@@ -176,9 +176,10 @@ async function unwantedSwitches(
   const hasSwitches = sources.some(({ fieldAnnotations }) =>
     Object.values(fieldAnnotations).some((annotations) => annotations[WANTED_SWITCH] !== undefined),
   );
-  // JSON has every field; nobody knows what filters read, core modules, or who replays a recording.
+  const { mode, fields } = options.output;
+  // JSON has every field unless some are chosen; nobody knows what filters read, core modules, or who replays a recording.
   const isAnyRead =
-    !/columns|none/.test(options.output.mode) ||
+    (!/columns|none/.test(mode) && fields === undefined) ||
     record !== undefined ||
     swaps === true ||
     wasmFilters.length > 0 ||

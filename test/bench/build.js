@@ -5,7 +5,6 @@ import { execFileSync } from 'node:child_process';
 import { copyFileSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { parseDocument } from 'yaml';
 import { ociArchitecture } from '../../dist/oci/descriptor.js';
 import { buildGadgetImage, readGadgetImage } from '../../dist/oci/gadget-image.js';
 import { Layout } from '../../dist/oci/layout.js';
@@ -116,21 +115,6 @@ async function readTraceExec() {
   if (metadata === undefined || ebpf === undefined || wasm === undefined)
     throw new Error('trace_exec has not all parts of a gadget');
   return { architecture, metadata, ebpf, wasm };
-}
-
-/**
- * The image of made-up execs, with JSON that leaves these fields out. Its path.
- * @type {(name: string, skipped: readonly string[]) => Promise<string>}
- */
-export async function buildExecsWithout(name, skipped) {
-  const { architecture, metadata, wasm } = await readTraceExec();
-  const document = parseDocument(Buffer.from(metadata).toString());
-  for (const field of skipped)
-    document.setIn(['datasources', 'exec', 'fields', field, 'annotations', 'json.skip'], true);
-  const path = join(OUT, name);
-  const ebpf = readFileSync(EXECS_OBJECT);
-  await buildImage(path, Buffer.from(document.toString()), { architecture, ebpf, wasm });
-  return path;
 }
 
 /** @type {(path: string, metadata: Uint8Array | undefined, platform: { architecture: string, ebpf: Uint8Array, wasm?: Uint8Array }) => Promise<unknown>} */

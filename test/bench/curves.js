@@ -4,7 +4,7 @@
 
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { BINARIES, IG, IMAGES, OUT, PROGRAMS, buildExecsWithout } from './build.js';
+import { BINARIES, IG, IMAGES, OUT, PROGRAMS } from './build.js';
 import { accountedFor, waitUntilRunning } from './capacity.js';
 import { Crowd, waitUntilTracing } from './containers.js';
 import { NO_EXECS, measureCost } from './filters.js';
@@ -49,13 +49,10 @@ async function fieldCurves() {
   const curves = [];
   for (const count of counts) {
     const name = fieldsName(count);
-    const image = await buildExecsWithout(`execs-${count}`, written.slice(count));
-    const columns = ['-o', 'columns', '--fields', written.slice(0, count).join(',')];
-    for (const [metric, flags] of /** @type {const} */ ([
-      ['json', ['-o', 'json']],
-      ['columns', columns],
-    ])) {
-      const measure = (/** @type {number} */ seconds) => measureCost({ name, image, flags }, seconds);
+    for (const metric of /** @type {const} */ (['json', 'columns'])) {
+      const flags = ['-o', metric, '--fields', written.slice(0, count).join(',')];
+      const pipeline = { name, image: IMAGES.execs, flags };
+      const measure = (/** @type {number} */ seconds) => measureCost(pipeline, seconds);
       curves.push({ section: 'fields', name, metric, base, measure });
     }
   }

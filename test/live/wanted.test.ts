@@ -60,9 +60,10 @@ function dump(words: readonly string[]): string {
 it('shows the same of an exec whatever else is shown, and collects no more than that', async () => {
   const recording = join(directory, 'recording');
   const fields = 'filename,cwd,argv,error,tty_major,euid,ns_pid';
-  const [all, few, filtered, recorded] = await Promise.all([
+  const [all, few, json, filtered, recorded] = await Promise.all([
     Ig.tracing([...TRACE, '-o', 'json', '-F', `args~${MARK}`]),
     Ig.tracing([...TRACE, '--fields', fields, '-F', `args~${MARK}`]),
+    Ig.tracing([...TRACE, '-o', 'json', '--fields', 'filename,proc.pid', '-F', `args~${MARK}`]),
     Ig.tracing([
       ...[...TRACE, '--fields', 'filename,directory', '--wasm', join(directory, 'add.wasm')],
       ...['-F', `args~${MARK}`, '-F', 'inode>0,file_deleted==false'],
@@ -72,15 +73,16 @@ it('shows the same of an exec whatever else is shown, and collects no more than 
   const everything = switchesOn(all);
   expect(everything.length).toBeGreaterThan(10);
   expect(switchesOn(few)).toEqual(['args', 'cwd', 'filename', 'namespaces', 'rights', 'terminal']);
+  expect(switchesOn(json)).toEqual(['args', 'filename']);
   expect(switchesOn(filtered)).toEqual(everything);
   expect(switchesOn(recorded)).toEqual(everything);
 
   const missing = join(directory, 'missing');
   await new Launcher(programs, 'path', programs.tiny, directory).go([MARK, 'a b']);
   await new Launcher(programs, 'path', missing, directory).go([MARK]);
-  await Promise.all([all, few, recorded].map((ig) => ig.until(() => ig.stdout.split('\n').length > 2)));
+  await Promise.all([all, few, json, recorded].map((ig) => ig.until(() => ig.stdout.split('\n').length > 2)));
   await filtered.until(() => filtered.stdout.split('\n').length > 2);
-  const runs = [all, few, filtered, recorded];
+  const runs = [all, few, json, filtered, recorded];
   await Promise.all(runs.map((ig) => ig.stop()));
 
   const events = parseEvents(all.stdout) as (ExecEvent & { euid: number; ns_pid: number })[];
@@ -94,6 +96,9 @@ it('shows the same of an exec whatever else is shown, and collects no more than 
         .map(String)
         .filter((cell) => cell !== ''),
     ),
+  );
+  expect(parseEvents(json.stdout)).toEqual(
+    events.map(({ filename, proc: { pid } }) => ({ filename, proc: { pid } })),
   );
   expect(rows(filtered)).toEqual([[programs.tiny, programs.directory]]);
   const replayed = await runIg(['replay', recording, '-o', 'json', '-F', `args~${MARK}`]);
