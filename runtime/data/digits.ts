@@ -6,7 +6,7 @@ export const MAX_DIGITS = 20;
 /** The same for KeptDigits, which writes whole words. */
 export const KEPT_BYTES = 24;
 
-const DIGIT_0 = 0x30;
+export const DIGIT_0 = 0x30;
 /** `00` … `99`, each as one big-endian number. */
 const DIGIT_PAIRS = Uint16Array.from(
   { length: 100 },

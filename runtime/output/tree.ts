@@ -3,7 +3,7 @@
 import { type Batch, Span } from '../data/batch.js';
 import type { DataSource } from '../data/data-source.js';
 import { type Existence, type Field, locateTail, locatorOf, undefinedBytesOf } from '../data/field.js';
-import { KEPT_BYTES, KeptDigits, MAX_DIGITS, putInt32, putUint32 } from '../data/digits.js';
+import { DIGIT_0, KEPT_BYTES, KeptDigits, MAX_DIGITS, putInt32, putUint32 } from '../data/digits.js';
 import { type ByteWriter, type Piece, constant } from './byte-writer.js';
 import { Code } from './code.js';
 import { selectFields } from './select-columns.js';
@@ -163,7 +163,12 @@ class RecordCompiler {
     }
     this.room.sizeBytes += MAX_DIGITS;
     const { put, read } = INTEGERS[kind];
-    code.add(`p = ${code.value(put)}(out, p, ${read(view, place)});`);
+    // Most are small: one digit spares the call.
+    code.add(
+      `const n = ${read(view, place)};`,
+      `if (n >= 0 && n < 10) out.setUint8(p++, ${DIGIT_0} + n);`,
+      `else p = ${code.value(put)}(out, p, n);`,
+    );
   }
 
   /** A value of no certain size: its writer makes the room, and may replace `out`. */
