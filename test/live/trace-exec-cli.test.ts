@@ -112,15 +112,19 @@ describe('--fields', () => {
     expect(first!.startsWith(COMM)).toBe(true);
   });
 
-  it('does not change what -o json has', async () => {
+  it('chooses what -o json has, which is everything otherwise', async () => {
     const keys: string[][] = [];
-    for (const more of [[], ['--fields', 'proc.pid,args']]) {
+    for (const more of [[], ['--fields', 'proc.pid,args'], ['--fields', '+command,-args']]) {
       const { events } = await trace(['--comm', COMM, ...more], () =>
         new Launcher(programs, 'path', program).go(['x']),
       );
       keys.push(allKeys(events[0]));
     }
-    expect(keys[1]).toEqual(keys[0]);
+    const [all, chosen, changed] = keys;
+    expect(all!.length).toBeGreaterThan(40);
+    expect(chosen).toEqual(['.args', '.proc.pid']);
+    expect(changed).toHaveLength(all!.length);
+    expect(new Set(changed)).toEqual(new Set([...all!.filter((key) => key !== '.args'), '.command']));
   });
 });
 
