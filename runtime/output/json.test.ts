@@ -143,7 +143,7 @@ describe('json', () => {
       { name: 's', kind: 'int64' },
       { name: 'u', kind: 'uint64' },
     ]);
-    const numbers = [0n, 2n ** 63n - 1n, 7n, 7n, 2n ** 32n, 2n ** 32n + 7n, 2n ** 31n, 10n ** 18n, 1n];
+    const numbers = [0n, 2n ** 32n, 7n, 2n ** 32n + 7n, 7n, 7n, 2n ** 63n - 1n, 2n ** 31n, 10n ** 18n, 1n];
     const rows = numbers.map((number) => ({ s: -number, u: number * 2n }));
     const lines = numbers.map((number) => `{"s":${-number},"u":${number * 2n}}\n`);
     expect(written(jsonOutput(source), testBatch(source, rows))).toBe(lines.join(''));
